@@ -1,0 +1,46 @@
+package layout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Version is the layout's version. It grows when an older program could not
+// work on what a newer one has written.
+const Version = 1
+
+// ErrMismatch is what Check answers where the store was written with another
+// layout: a newer version, or another number of lanes.
+var ErrMismatch = errors.New("the data in Redis has another layout")
+
+// checkScript writes the version and lanes where there are none yet, and
+// answers what stands there. One step, so that two processes starting at once
+// on an empty store agree.
+//
+// KEYS[1] the layout hash   ARGV[1] version   ARGV[2] lanes   → {version, lanes}
+var checkScript = redis.NewScript(`
+redis.call('HSETNX', KEYS[1], 'version', ARGV[1])
+redis.call('HSETNX', KEYS[1], 'lanes', ARGV[2])
+return redis.call('HMGET', KEYS[1], 'version', 'lanes')`)
+
+// Check remembers the layout in an empty store and compares it with that of a
+// store in use. It answers ErrMismatch where they differ, and Redis' own error
+// where it cannot be asked.
+func Check(ctx context.Context, client redis.Scripter, l Layout) error {
+	key := l.namespace() + ":layout"
+	found, err := checkScript.Run(ctx, client, []string{key}, Version, l.Count()).StringSlice()
+	if err != nil {
+		return fmt.Errorf("read %s: %w", key, err)
+	}
+	want := []string{strconv.Itoa(Version), strconv.Itoa(l.Count())}
+	for i, field := range []string{"version", "lanes"} {
+		if found[i] != want[i] {
+			return fmt.Errorf("%w: %s of %s is %s there, %s here", ErrMismatch, field, key, found[i], want[i])
+		}
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+-- What every script of hookproxy shares. It stands before each of them.
+--
+-- KEYS[1]  the lane's prefix, "hookproxy:{0}:"; all other keys are built from it
+--
+-- A subscription with work stands where `place` puts it, and nowhere else does
+-- a script write to runnable or waiting, but for claim, which takes from them.
+
+local lane = KEYS[1]
+
+local function subscription_key(id) return lane .. 'subscription:' .. id end
+local function event_key(id) return lane .. 'event:' .. id end
+local function queue_key(id) return lane .. 'queue:' .. id end
+local function retry_key(id) return lane .. 'retry:' .. id end
+local function tries_key(id) return lane .. 'tries:' .. id end
+local function dead_key(id) return lane .. 'dead:' .. id end
+
+-- now answers Redis' time in ms, moved by an offset that is zero but in tests.
+local function now(offset)
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000) + tonumber(offset or 0)
+end
+
+-- wake leaves the token that one waiting process takes, unless it is there.
+local function wake()
+  if redis.call('LLEN', lane .. 'wake') == 0 then
+    redis.call('LPUSH', lane .. 'wake', '1')
+  end
+end
+
+-- release lets go of an event for one delivery; the last one frees it.
+local function release(event)
+  if redis.call('HINCRBY', event_key(event), 'refs', -1) <= 0 then
+    redis.call('DEL', event_key(event))
+  end
+end
+
+-- place puts a subscription where its state says: runnable if something of it
+-- is due, waiting if a retry is to come, nowhere if it is empty, inactive or
+-- gone. It does not look at the cap on deliveries in flight; claim does, and
+-- drops a subscription at its cap, which finish then places again.
+-- Answers whether it is runnable.
+local function place(id, at)
+  local active = redis.call('HGET', subscription_key(id), 'active') == '1'
+  local due, score = false, nil
+  if active then
+    local first = redis.call('ZRANGE', retry_key(id), 0, 0, 'WITHSCORES')
+    score = first[2] and tonumber(first[2])
+    due = redis.call('EXISTS', queue_key(id)) == 1 or (score ~= nil and score <= at)
+  end
+  if due then
+    redis.call('ZREM', lane .. 'waiting', id)
+    if not redis.call('ZSCORE', lane .. 'runnable', id) then
+      redis.call('ZADD', lane .. 'runnable', redis.call('INCR', lane .. 'turn'), id)
+    end
+    return true
+  end
+  redis.call('ZREM', lane .. 'runnable', id)
+  if score then
+    redis.call('ZADD', lane .. 'waiting', score, id)
+  else
+    redis.call('ZREM', lane .. 'waiting', id)
+  end
+  return false
+end
+
+-- exists tells whether a subscription is still there. A script that writes to a
+-- subscription's keys asks first, lest it bring a deleted one back in part.
+local function exists(id) return redis.call('EXISTS', subscription_key(id)) == 1 end
+
+-- hold puts a delivery into one of its subscription's sets, with the share in
+-- the event that it brings along. Where the same delivery stands there already,
+-- one share is enough.
+local function hold(key, score, event)
+  if redis.call('ZADD', key, 'NX', score, event) == 0 then release(event) end
+end
+
+-- remember keeps what the retry and dead sets have no room for.
+local function remember(id, event, tries, sequence)
+  redis.call('HSET', tries_key(id), event, tries .. ':' .. sequence)
+end
+
+-- recall answers what remember kept: attempts, sequence, or nil for both.
+local function recall(id, event)
+  return string.match(redis.call('HGET', tries_key(id), event) or '', '^(%d+):(%d+)$')
+end
+
+-- A lease is a member of leases: subscription|event|sequence|attempts|token.
+-- The token is new with each claim, so that a member tells one holder from the next.
+local function lease_parts(member)
+  return string.match(member, '^([^|]+)|([^|]+)|(%d+)|(%d+)|([^|]+)$')
+end
+
+-- unlease counts one lease of a subscription less.
+local function unlease(id)
+  if redis.call('HINCRBY', lane .. 'inflight', id, -1) <= 0 then
+    redis.call('HDEL', lane .. 'inflight', id)
+  end
+end
+
+-- put_back returns a delivery from where it was taken, without an attempt more:
+-- into the queue at its place, or into the retries, due at once.
+local function put_back(id, event, sequence, tries, at)
+  if tonumber(tries) == 0 then
+    hold(queue_key(id), sequence, event)
+  else
+    hold(retry_key(id), at, event)
+  end
+end
+

@@ -1,0 +1,143 @@
+// Package layout names every key that hookproxy keeps in Redis, and carries the
+// Lua functions that more than one script needs to keep those keys consistent.
+//
+// All keys of one user stand in one lane, and a lane is one Redis Cluster hash
+// tag, so that each script touches a single slot:
+//
+//	hookproxy:layout                             HASH    version and lanes, see Check
+//	hookproxy:{0}:events                         LIST    events not yet dispatched, oldest at the right
+//	hookproxy:{0}:parked                         LIST    events without a user or resource, with the reason
+//	hookproxy:{0}:wake                           LIST    at most one token: "there is something to do"
+//	hookproxy:{0}:seen:<event>                   STRING  dispatched already (24 h)
+//	hookproxy:{0}:subscribers:contact.create:42  SET     subscription ids: the event:user set
+//	hookproxy:{0}:subscriptions:42               SET     a user's subscription ids
+//	hookproxy:{0}:subscription:<id>              HASH    the subscription and its failure state
+//	hookproxy:{0}:event:<id>                     HASH    header, payload, refs: what still refers to it
+//	hookproxy:{0}:queue:<subscription>           ZSET    deliveries never tried, by sequence
+//	hookproxy:{0}:retry:<subscription>           ZSET    deliveries to try again, by due time in ms
+//	hookproxy:{0}:tries:<subscription>           HASH    "attempts:sequence" per delivery that has failed
+//	hookproxy:{0}:turn                           STRING  counts turns given out in runnable
+//	hookproxy:{0}:runnable                       ZSET    subscriptions worth a visit, by turn
+//	hookproxy:{0}:waiting                        ZSET    subscriptions with a retry to come, by when
+//	hookproxy:{0}:leases                         ZSET    deliveries in flight, by when the lease lapses
+//	hookproxy:{0}:inflight                       HASH    leases held, per subscription
+//	hookproxy:{0}:dead:<subscription>            ZSET    given up, by when, until replayed
+//	hookproxy:{0}:attempts:<subscription>        STREAM  the last attempts, capped
+//	hookproxy:{0}:purge                          SET     deleted subscriptions whose deliveries are still to be let go
+package layout
+
+import (
+	"hash/fnv"
+	"strconv"
+)
+
+// DefaultNamespace is the first part of every key unless another is chosen.
+const DefaultNamespace = "hookproxy"
+
+// Layout is where in Redis one installation keeps its data. Every process of
+// an installation must use the same one; Check enforces that.
+type Layout struct {
+	// Namespace is the first part of every key; empty means DefaultNamespace.
+	Namespace string
+	// Lanes is over how many hash slots users are spread; zero means 1.
+	Lanes int
+}
+
+// Count answers how many lanes there are, at least one.
+func (l Layout) Count() int { return max(l.Lanes, 1) }
+
+// Of answers the lane that everything of a user lives in. An empty user, that
+// of an event nobody is known to own, has lane 0.
+func (l Layout) Of(user string) Lane {
+	if user == "" || l.Count() == 1 {
+		return l.Lane(0)
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(user)) // a hash's Write never fails
+	return l.Lane(int(h.Sum32() % uint32(l.Count())))
+}
+
+// Lane answers the lane with a number from 0 to Count()-1.
+func (l Layout) Lane(number int) Lane {
+	return Lane{Number: number, Prefix: l.namespace() + ":{" + strconv.Itoa(number) + "}:"}
+}
+
+// All answers every lane, in order.
+func (l Layout) All() []Lane {
+	lanes := make([]Lane, l.Count())
+	for i := range lanes {
+		lanes[i] = l.Lane(i)
+	}
+	return lanes
+}
+
+func (l Layout) namespace() string {
+	if l.Namespace == "" {
+		return DefaultNamespace
+	}
+	return l.Namespace
+}
+
+// Lane builds the keys of one hash slot.
+type Lane struct {
+	Number int
+	// Prefix starts every key of the lane. Scripts take it as their only key:
+	// it routes them to the lane's slot, and they build the rest from it.
+	Prefix string
+}
+
+// Events is the LIST of events not yet dispatched.
+func (l Lane) Events() string { return l.Prefix + "events" }
+
+// Parked is the LIST of events that cannot be routed yet.
+func (l Lane) Parked() string { return l.Prefix + "parked" }
+
+// Wake is the LIST that holds a token while there is something to do.
+func (l Lane) Wake() string { return l.Prefix + "wake" }
+
+// Seen marks an event as dispatched.
+func (l Lane) Seen(event string) string { return l.Prefix + "seen:" + event }
+
+// Subscribers is the SET of a user's subscriptions to an event name.
+func (l Lane) Subscribers(event, user string) string {
+	return l.Prefix + "subscribers:" + event + ":" + user
+}
+
+// Subscriptions is the SET of all of a user's subscriptions.
+func (l Lane) Subscriptions(user string) string { return l.Prefix + "subscriptions:" + user }
+
+// Subscription is the HASH of one subscription.
+func (l Lane) Subscription(id string) string { return l.Prefix + "subscription:" + id }
+
+// Event is the HASH of a dispatched event that deliveries still refer to.
+func (l Lane) Event(id string) string { return l.Prefix + "event:" + id }
+
+// Queue is the ZSET of a subscription's deliveries never tried.
+func (l Lane) Queue(subscription string) string { return l.Prefix + "queue:" + subscription }
+
+// Retry is the ZSET of a subscription's deliveries to try again.
+func (l Lane) Retry(subscription string) string { return l.Prefix + "retry:" + subscription }
+
+// Tries is the HASH of attempts so far, for deliveries that have failed.
+func (l Lane) Tries(subscription string) string { return l.Prefix + "tries:" + subscription }
+
+// Dead is the ZSET of a subscription's deliveries given up.
+func (l Lane) Dead(subscription string) string { return l.Prefix + "dead:" + subscription }
+
+// Attempts is the STREAM of a subscription's last attempts.
+func (l Lane) Attempts(subscription string) string { return l.Prefix + "attempts:" + subscription }
+
+// Runnable is the ZSET of subscriptions worth a visit.
+func (l Lane) Runnable() string { return l.Prefix + "runnable" }
+
+// Waiting is the ZSET of subscriptions with a retry to come.
+func (l Lane) Waiting() string { return l.Prefix + "waiting" }
+
+// Leases is the ZSET of deliveries in flight.
+func (l Lane) Leases() string { return l.Prefix + "leases" }
+
+// InFlight is the HASH of leases held per subscription.
+func (l Lane) InFlight() string { return l.Prefix + "inflight" }
+
+// Purge is the SET of deleted subscriptions still to be let go of.
+func (l Lane) Purge() string { return l.Prefix + "purge" }

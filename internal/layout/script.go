@@ -1,0 +1,25 @@
+package layout
+
+import (
+	"context"
+	_ "embed"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lane.lua
+var laneLua string
+
+// Script is a Lua script that works on one lane. It is sent by its hash, and
+// whole when Redis does not know it (after SCRIPT FLUSH, a restart, a failover).
+type Script struct{ script *redis.Script }
+
+// NewScript puts the functions of lane.lua before source.
+func NewScript(source string) Script {
+	return Script{redis.NewScript(laneLua + source)}
+}
+
+// Run runs the script on a lane.
+func (s Script) Run(ctx context.Context, client redis.Scripter, lane Lane, args ...any) *redis.Cmd {
+	return s.script.Run(ctx, client, []string{lane.Prefix}, args...)
+}
