@@ -1,0 +1,104 @@
+// Package events holds what happened at the API: the Event itself, the way onto
+// the Redis list, and the local spool for when Redis is away.
+package events
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Event is one thing that happened at the API, as a rule derived it from an
+// exchange. It is immutable once published.
+type Event struct {
+	// ID identifies the event wherever it goes; receivers use it to tell a
+	// repeated delivery from a new event. A ULID, or a hash for a request that
+	// carried an Idempotency-Key.
+	ID string
+	// Name is what happened, as noun.verb: "contact.create".
+	Name string
+	// User is whose event it is. Empty where nobody is known, and then Parked
+	// says why.
+	User string
+	// Resource is the id of what the event is about. Empty where unknown.
+	Resource string
+	// Time is when the upstream's answer was complete.
+	Time time.Time
+	// Rule names the line of rules.yaml that derived the event: "rules.yaml:12".
+	Rule string
+	// Payload is the event's data: raw JSON, never re-marshalled. Nil where
+	// Omitted says why there is none.
+	Payload []byte
+	// Omitted is why there is no payload ("too_large", "encoding" …). Empty
+	// where the payload is whole.
+	Omitted string
+	// Redacted lists the secret-like keys left out of the payload, as paths.
+	Redacted []string
+	// Parked is why the event cannot be routed yet ("user_unknown" …). Empty
+	// for an event that can be.
+	Parked string
+}
+
+// header is an event without its payload, as it stands on the Redis list.
+// Its field names are read by dispatch.lua.
+type header struct {
+	ID       string   `json:"id"`
+	Name     string   `json:"event"`
+	User     string   `json:"user,omitempty"`
+	Resource string   `json:"resource,omitempty"`
+	Time     int64    `json:"at"` // ms since 1970, exact in Lua's doubles
+	Rule     string   `json:"rule,omitempty"`
+	Omitted  string   `json:"omitted,omitempty"`
+	Redacted []string `json:"redacted,omitempty"`
+	Parked   string   `json:"parked,omitempty"`
+}
+
+// ErrMalformed is what Decode answers for bytes that Encode never wrote.
+var ErrMalformed = errors.New("malformed event")
+
+// Encode writes the event as an element of the Redis list: a short JSON
+// header, a newline, and the payload as opaque bytes. Lua decodes the header
+// only; its cjson loses big integers and confuses [] with {}.
+func (e Event) Encode() ([]byte, error) {
+	head, err := json.Marshal(header{
+		ID: e.ID, Name: e.Name, User: e.User, Resource: e.Resource, Time: e.Time.UnixMilli(),
+		Rule: e.Rule, Omitted: e.Omitted, Redacted: e.Redacted, Parked: e.Parked,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
+	}
+	element := make([]byte, 0, len(head)+1+len(e.Payload))
+	element = append(element, head...)
+	element = append(element, '\n')
+	return append(element, e.Payload...), nil
+}
+
+// Decode reads what Encode wrote. The payload aliases element. It answers
+// ErrMalformed where the header cannot be read or lacks the id or the name.
+func Decode(element []byte) (Event, error) {
+	head, payload, found := bytes.Cut(element, []byte{'\n'})
+	if !found {
+		return Event{}, fmt.Errorf("%w: no newline after the header", ErrMalformed)
+	}
+	return DecodeParts(head, payload)
+}
+
+// DecodeParts reads an event whose header and payload are stored apart.
+func DecodeParts(head, payload []byte) (Event, error) {
+	var h header
+	if err := json.Unmarshal(head, &h); err != nil {
+		return Event{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if h.ID == "" || h.Name == "" {
+		return Event{}, fmt.Errorf("%w: the header lacks the id or the event name", ErrMalformed)
+	}
+	if len(payload) == 0 {
+		payload = nil
+	}
+	return Event{
+		ID: h.ID, Name: h.Name, User: h.User, Resource: h.Resource, Time: time.UnixMilli(h.Time).UTC(),
+		Rule: h.Rule, Omitted: h.Omitted, Redacted: h.Redacted, Parked: h.Parked, Payload: payload,
+	}, nil
+}

@@ -1,0 +1,238 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookproxy/hookproxy/internal/layout"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+)
+
+// ErrNowhere says that an event is not safe: neither Redis nor the spool took
+// it in time. It is joined with what each of them said. The event may arrive
+// nevertheless, where one of them took it after the deadline.
+var ErrNowhere = errors.New("neither Redis nor the spool took the event")
+
+// DefaultDeadline is how long Redis has to acknowledge a batch of events.
+const DefaultDeadline = 250 * time.Millisecond
+
+// lossLogInterval is how often at most lost events are logged; each is counted.
+const lossLogInterval = 10 * time.Second
+
+// Options are what a Publisher works with.
+type Options struct {
+	// Client leads to Redis. Required, and made with PublishOptions, or else it
+	// does not keep the Deadline.
+	Client redis.UniversalClient
+	// Layout is where the lists stand. Zero is the default namespace, one lane.
+	Layout layout.Layout
+	// Spool takes what Redis does not, and must have been opened with the same
+	// Layout. Nil means none: events are lost while Redis is away.
+	Spool *Spool
+	// Deadline is how long Redis has to acknowledge a batch; zero means
+	// DefaultDeadline. A replay, for which nobody waits, has 20 times as long.
+	Deadline time.Duration
+	// Log is where outages, losses and parked events are told. Nil: nowhere.
+	Log *slog.Logger
+	// Metrics is what counts. Nil: a registry that nobody reads.
+	Metrics *Metrics
+}
+
+// Publisher is the way onto the Redis lists. Each lane has a writer of its own:
+//
+//	Publish ─► lane's group commit ─┬─► Redis, while it answers and the spool is empty
+//	                                └─► spool ──Run replays in order──► Redis
+//
+// After a failure of Redis the lane's events go to the spool at once, without
+// trying, until Run has found Redis well again and has emptied the spool. So
+// per lane the order of sequential Publish calls, and that within one, holds
+// across outages; but where the spool takes nothing more while Redis does, an
+// event goes there out of order rather than nowhere.
+//
+// An event can stand on its list twice, with the same id: after a timeout that
+// Redis acted on all the same. Dispatch drops the second.
+type Publisher struct {
+	client  redis.UniversalClient
+	layout  layout.Layout
+	lanes   []*lane
+	log     *slog.Logger
+	metrics *Metrics
+	losses  losses
+}
+
+// NewPublisher answers a Publisher that can be used at once. It panics without
+// a Client, and with a Spool opened for another number of lanes.
+func NewPublisher(o Options) *Publisher {
+	if o.Client == nil {
+		panic("events: NewPublisher without a Client")
+	}
+	if o.Spool != nil && len(o.Spool.queues) != o.Layout.Count() {
+		panic("events: the Spool was opened with another Layout")
+	}
+	if o.Deadline <= 0 {
+		o.Deadline = DefaultDeadline
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
+	warnOfSlowClient(o.Client, o.Log)
+	o.Metrics.spool.Store(o.Spool)
+	p := &Publisher{client: o.Client, layout: o.Layout, log: o.Log, metrics: o.Metrics}
+	for _, at := range o.Layout.All() {
+		p.lanes = append(p.lanes, newLane(at, o))
+	}
+	return p
+}
+
+// entry is one event on its way, and what has become of it.
+type entry struct {
+	element
+	call *call
+
+	// Set before the call is done:
+	to  string // toRedis or toSpool, if err is nil
+	err error
+}
+
+// call is one Publish that waits for its entries.
+type call struct {
+	pending atomic.Int64
+	done    chan struct{}
+}
+
+func (e *entry) settle(to string, err error) {
+	e.to, e.err = to, err
+	if e.call.pending.Add(-1) == 0 {
+		close(e.call.done)
+	}
+}
+
+// Publish returns when every event of the batch is safe: acknowledged by Redis
+// or fsynced in the spool. It answers ErrNowhere, joined with the causes, where
+// one of them is not; the others may be safe then.
+//
+// It does not stop when ctx does, which serves the log alone: what happened at
+// the API has happened, whether or not the client still waits. Its own deadlines
+// bound it: Redis' for the batch in flight and for its own, and the spool's Patience.
+func (p *Publisher) Publish(ctx context.Context, batch []Event) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	start := time.Now()
+	defer func() { p.metrics.duration.Observe(time.Since(start).Seconds()) }()
+	entries, err := p.encode(batch)
+	if err != nil {
+		return err
+	}
+	p.handIn(batch, entries)
+	<-entries[0].call.done
+	return p.report(ctx, batch, entries)
+}
+
+func (p *Publisher) encode(batch []Event) ([]*entry, error) {
+	c := &call{done: make(chan struct{})}
+	c.pending.Store(int64(len(batch)))
+	entries := make([]*entry, len(batch))
+	for i, e := range batch {
+		encoded, err := e.Encode()
+		if err != nil {
+			p.metrics.lost.Add(float64(len(batch)))
+			return nil, fmt.Errorf("%w: %w", ErrNowhere, err)
+		}
+		entries[i] = &entry{element: element{bytes: encoded, parked: e.Parked != ""}, call: c}
+	}
+	return entries, nil
+}
+
+// handIn gives each lane its entries in one go, so that their order holds.
+func (p *Publisher) handIn(batch []Event, entries []*entry) {
+	if len(p.lanes) == 1 {
+		p.lanes[0].waiting.add(entries...)
+		return
+	}
+	byLane := map[int][]*entry{}
+	for i, e := range entries {
+		number := p.layout.Of(batch[i].User).Number
+		byLane[number] = append(byLane[number], e)
+	}
+	for number, own := range byLane {
+		p.lanes[number].waiting.add(own...)
+	}
+}
+
+// report counts what has become of the events, tells of those parked or lost,
+// and answers Publish's error.
+func (p *Publisher) report(ctx context.Context, batch []Event, entries []*entry) error {
+	var errs []error
+	lost := 0
+	for i, e := range entries {
+		if e.err != nil {
+			lost++
+			if !slices.Contains(errs, e.err) { // a lane gives the same one to all it fails
+				errs = append(errs, e.err)
+			}
+			continue
+		}
+		p.metrics.published.WithLabelValues(e.to).Inc()
+		if reason := batch[i].Parked; reason != "" {
+			p.metrics.parked.WithLabelValues(p.metrics.parkedReason(reason)).Inc()
+			p.log.LogAttrs(ctx, slog.LevelWarn, "event parked: it cannot be routed yet",
+				slog.String("event", batch[i].Name), slog.String("id", batch[i].ID), slog.String("reason", reason))
+		}
+	}
+	if lost == 0 {
+		return nil
+	}
+	err := errors.Join(errs...)
+	p.metrics.lost.Add(float64(lost))
+	if count, due := p.losses.add(lost, time.Now()); due {
+		p.log.LogAttrs(ctx, slog.LevelError, "EVENTS LOST", slog.Int("count", count), slog.Any("error", err))
+	}
+	return err
+}
+
+// Run replays the spool and finds out when Redis is back, until ctx is done;
+// it must run, with or without a spool, or an outage never ends. When it
+// returns, always nil, the batch in flight and every Publish that had handed in
+// its events have come to their end; what is still in the spool stays for the
+// next start. The Spool is closed after that, by whoever opened it.
+func (p *Publisher) Run(ctx context.Context) error {
+	var replays sync.WaitGroup
+	for _, l := range p.lanes {
+		replays.Go(func() { l.replay(ctx) }) // ends with ctx, waited for below
+	}
+	replays.Wait()
+	for _, l := range p.lanes {
+		l.waiting.settle()
+	}
+	return nil
+}
+
+// losses counts lost events between two log lines about them.
+type losses struct {
+	mu    sync.Mutex
+	count int
+	told  time.Time
+}
+
+// add answers the losses to tell of, and whether it is time to.
+func (l *losses) add(n int, now time.Time) (count int, due bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count += n
+	if !l.told.IsZero() && now.Sub(l.told) < lossLogInterval {
+		return 0, false
+	}
+	count, l.count, l.told = l.count, 0, now
+	return count, true
+}

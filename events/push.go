@@ -1,0 +1,81 @@
+package events
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"io"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hookproxy/hookproxy/internal/layout"
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed publish.lua
+var publishLua string
+
+var publishScript = layout.NewScript(publishLua)
+
+// element is an encoded event and the list it belongs on.
+type element struct {
+	bytes  []byte
+	parked bool
+}
+
+// push puts elements on a lane's lists and answers nil once Redis has
+// acknowledged all of them. After any error some or all of them may stand there
+// nevertheless: a timed-out command can still arrive. They are then pushed a
+// second time, and dispatch drops the repetition by the event's id (the lane's
+// seen keys).
+//
+// No elements at all prove that the lane's node answers and runs the script.
+// PING would not: a cluster client sends it to any node.
+func push(ctx context.Context, client redis.Scripter, lane layout.Lane, elements []element) error {
+	events := make([]any, 1, 1+len(elements))
+	var parked []any
+	for _, e := range elements {
+		if e.parked {
+			parked = append(parked, e.bytes)
+		} else {
+			events = append(events, e.bytes)
+		}
+	}
+	events[0] = len(events) - 1
+	return publishScript.Run(ctx, client, lane, append(events, parked...)...).Err()
+}
+
+// pushWithin is push with a deadline of its own. It takes no context from
+// outside: a caller who leaves must not stop an event on its way.
+func (l *lane) pushWithin(deadline time.Duration, elements []element) error {
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	return push(ctx, l.client, l.at, elements)
+}
+
+// passing are the error codes of replies that tell of Redis' state and not of
+// what was sent: waiting helps. Older versions wrap a script's error into
+// another text, as "ERR Error running script … -OOM command not allowed …".
+var passing = []string{
+	"OOM", "READONLY", "LOADING", "NOAUTH", "WRONGPASS", "NOPERM", "MISCONF", "MASTERDOWN", "CLUSTERDOWN",
+	"TRYAGAIN", "MOVED", "ASK", "BUSY", "NOREPLICAS", "UNKILLABLE", "ERR max number of clients",
+}
+
+// refusal reports whether an error can mean that Redis will never take what was
+// sent, such as an element over proto-max-bulk-len, to which Redis answers by
+// closing the connection. A timeout never does: a network may let small packets
+// through and not large ones, and waiting loses nothing.
+func refusal(err error) bool {
+	var reply redis.Error
+	if !errors.As(err, &reply) {
+		return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	}
+	text := reply.Error()
+	for _, code := range passing {
+		if strings.HasPrefix(text, code+" ") || strings.Contains(text, "-"+code+" ") {
+			return false
+		}
+	}
+	return true
+}
