@@ -1,0 +1,86 @@
+package rules
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// resource answers the id of what the event is about, or "" where nobody can
+// tell. Unless the rule says where it stands, these are asked in turn:
+//
+//   - with each, the item's id;
+//   - for a path that ends with a parameter (/contacts/{id}), or any method but
+//     POST, the path's last parameter;
+//   - otherwise (POST /contacts/{id}/notes makes a note, not a contact) the id in
+//     the payload's own object, in the response body, Location's last segment;
+//   - at last, for an answer that says nothing (204, 205), the path's last
+//     parameter: POST /deals/{id}/close was about the deal.
+func (sc scene) resource() string {
+	o, names := sc.rule.options, sc.rule.template.names
+	switch {
+	case o.resource != nil:
+		return sc.idAt(*o.resource)
+	case o.each != nil:
+		return sc.first(source{text: "item.id", kind: eachItem, path: jsonPath{"id"}})
+	case len(names) > 0 && (sc.rule.template.itemLast || sc.rule.Method != http.MethodPost):
+		return sc.lastParam()
+	}
+	found := sc.first(source{text: "response.body.id", kind: responseBody, path: jsonPath{"id"}})
+	if found == "" {
+		found = sc.location()
+	}
+	if found == "" && (sc.Status == http.StatusNoContent || sc.Status == http.StatusResetContent) {
+		found = sc.lastParam()
+	}
+	return found
+}
+
+// first answers the id in the object that the payload is, or else at otherwise.
+func (sc scene) first(otherwise source) string {
+	if s := sc.rule.options.payload.source; s != nil && s.kind == otherwise.kind && len(s.path) > 0 {
+		if found := sc.idAt(s.below("id")); found != "" {
+			return found
+		}
+	}
+	return sc.idAt(otherwise)
+}
+
+// idAt answers the id at a source. An ambiguous one is none.
+func (sc scene) idAt(s source) string {
+	v := sc.value(s)
+	found, ok := id(v.json)
+	if !ok || v.ambiguous {
+		return ""
+	}
+	return found
+}
+
+func (sc scene) lastParam() string {
+	names := sc.rule.template.names
+	if len(names) == 0 {
+		return ""
+	}
+	return sc.idAt(source{kind: pathParam, name: names[len(names)-1]})
+}
+
+// location answers the last segment of Location, which names what was made
+// (RFC 9110 §10.2.2); with a 202 it names where to ask about it instead.
+func (sc scene) location() string {
+	location := sc.ResponseHeader.Get("Location")
+	if location == "" || sc.Status == http.StatusAccepted {
+		return ""
+	}
+	u, err := url.Parse(location)
+	if err != nil {
+		return ""
+	}
+	segments := Canonical(u.EscapedPath())
+	if len(segments) == 0 {
+		return ""
+	}
+	last := segments[len(segments)-1]
+	if !isUser(last) {
+		return ""
+	}
+	return last
+}

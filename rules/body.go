@@ -1,0 +1,121 @@
+package rules
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+)
+
+// maxNesting bounds how deep captured JSON may be: the JSON library recurses,
+// and a stack that overflows takes the whole process with it.
+const maxNesting = 1000
+
+// Why an event has no payload, in Event.Omitted. The proxy adds its own reasons
+// for a body that is not whole ("too_large", "truncated", "budget" …).
+const (
+	OmittedNoContent = "no_content" // the answer has no body, as 204 and 205 say
+	OmittedNotJSON   = "not_json"   // neither declared as JSON nor readable as it, or broken
+	OmittedEncoding  = "encoding"   // not UTF-8, which JSON between systems is (RFC 8259 §8.1)
+	OmittedTooDeep   = "too_deep"   // more arrays and objects within each other than a receiver could read
+	OmittedMissing   = "missing"    // nothing stands where the rule's payload points
+	OmittedCaller    = "caller_unknown"
+)
+
+// body is what a message's body says.
+type body struct {
+	raw     []byte       // whole JSON without a byte order mark; nil where omitted says why
+	json    gjson.Result // raw, parsed
+	omitted string
+}
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// readBody judges a whole body. Declared as JSON or not at all, it must be
+// JSON. Declared as something else it may still be: some frameworks call every
+// answer text/html; then an object or array counts, which no page looks like.
+func readBody(header http.Header, raw []byte) body {
+	raw = bytes.TrimPrefix(raw, byteOrderMark)
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return body{omitted: OmittedNoContent}
+	}
+	media, params := mediaType(header)
+	if !isUTF8(params["charset"]) || !utf8.Valid(raw) {
+		return body{omitted: OmittedEncoding}
+	}
+	if nesting(raw) > maxNesting {
+		return body{omitted: OmittedTooDeep}
+	}
+	if first := bytes.TrimSpace(raw)[0]; !isJSON(media) && first != '{' && first != '[' {
+		return body{omitted: OmittedNotJSON}
+	}
+	if !gjson.ValidBytes(raw) {
+		return body{omitted: OmittedNotJSON}
+	}
+	return body{raw: raw, json: gjson.ParseBytes(raw)}
+}
+
+// mediaType answers the type in lower case and its parameters, as far as the
+// header can be read; "" where nothing is declared.
+func mediaType(header http.Header) (string, map[string]string) {
+	declared := header.Get("Content-Type")
+	media, params, err := mime.ParseMediaType(declared)
+	if err != nil && media == "" {
+		media, _, _ = strings.Cut(declared, ";")
+		media = strings.ToLower(strings.TrimSpace(media))
+	}
+	return media, params
+}
+
+func isJSON(media string) bool {
+	return media == "" || media == "application/json" || media == "text/json" ||
+		strings.Contains(media, "/") && strings.HasSuffix(media, "+json")
+}
+
+func isUTF8(charset string) bool {
+	switch strings.ToLower(charset) {
+	case "", "utf-8", "utf8", "us-ascii", "ascii":
+		return true
+	}
+	return false
+}
+
+// nesting answers how deep arrays and objects lie within each other.
+func nesting(raw []byte) int {
+	depth, deepest := 0, 0
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '{', '[':
+			depth++
+			deepest = max(deepest, depth)
+		case '}', ']':
+			depth--
+		case '"':
+			for i++; i < len(raw) && raw[i] != '"'; i++ {
+				if raw[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+	return deepest
+}
+
+// Uncapturable answers why no event is ever made of an answer with this header
+// ("event_stream", "grpc", "multipart"), or "" where one may be. Such an answer
+// must stream through: holding it back would break it.
+func Uncapturable(response http.Header) string {
+	media, _ := mediaType(response)
+	switch {
+	case media == "text/event-stream":
+		return SkippedEventStream
+	case media == "application/grpc" || strings.HasPrefix(media, "application/grpc+") || strings.HasPrefix(media, "application/grpc-web"):
+		return SkippedGRPC
+	case strings.HasPrefix(media, "multipart/"):
+		return SkippedMultipart
+	}
+	return ""
+}

@@ -1,0 +1,149 @@
+package rules
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/gjson"
+	"gopkg.in/yaml.v3"
+)
+
+// condition is one entry of when: a source and a test of its value.
+type condition struct {
+	source source
+	test   test
+}
+
+// test judges a value, which does not exist where nothing stands at the source.
+type test func(value gjson.Result) bool
+
+const expectedTest = "a value, a list of values, {not: …}, {exists: true|false} or {matches: a regular expression}"
+
+// conditions reads the option when: all of them must hold.
+func (p *parser) conditions(n *yaml.Node) []condition {
+	var all []condition
+	entries := p.entries(n, "when")
+	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
+		p.mistake(n, "when: expected at least one source, found an empty map")
+	}
+	for _, e := range entries {
+		if s, ok := p.source(e.key, "when", e.key.Value); ok {
+			all = append(all, condition{s, p.test(e.value, s)})
+		}
+	}
+	return all
+}
+
+func (p *parser) test(n *yaml.Node, s source) test {
+	if n.Kind == yaml.MappingNode {
+		return p.operators(n, s)
+	}
+	var wanted []gjson.Result
+	for _, item := range p.list(n, "when") {
+		if item.Kind != yaml.ScalarNode {
+			p.mistake(item, "when: expected %s, found %s", expectedTest, describe(item))
+			continue
+		}
+		p.comparable(item, s)
+		wanted = append(wanted, gjson.Parse(p.scalarJSON(item, "when")))
+	}
+	return func(value gjson.Result) bool {
+		for _, w := range wanted {
+			if equal(value, w) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// comparable refuses a value that can never be equal to what stands at s.
+func (p *parser) comparable(n *yaml.Node, s source) {
+	switch tag := n.ShortTag(); {
+	case s.textual() && tag != "!!str" && tag != "!!timestamp":
+		p.mistake(n, "when: %s is always a text, expected %q, found %s", s.text, n.Value, describe(n))
+	case s.kind == responseStatus && tag != "!!int":
+		p.mistake(n, "when: response.status is a number, expected one such as 201, found %s", describe(n))
+	}
+}
+
+// operators reads a map of operators, all of which must hold.
+func (p *parser) operators(n *yaml.Node, s source) test {
+	var all []test
+	if len(n.Content) == 0 {
+		p.mistake(n, "when: expected %s, found an empty map", expectedTest)
+	}
+	for operator, value := range p.options(n, "when: "+s.text, "not", "exists", "matches") {
+		switch operator {
+		case "not":
+			inner := p.test(value, s)
+			all = append(all, func(v gjson.Result) bool { return !inner(v) })
+		case "exists":
+			wanted := value.Value == "true"
+			if value.Kind != yaml.ScalarNode || value.ShortTag() != "!!bool" {
+				p.mistake(value, "when: exists: expected true or false, found %s", describe(value))
+			}
+			all = append(all, func(v gjson.Result) bool { return v.Exists() == wanted })
+		case "matches":
+			all = append(all, p.matches(value, s))
+		}
+	}
+	return func(value gjson.Result) bool {
+		for _, holds := range all {
+			if !holds(value) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+func (p *parser) matches(n *yaml.Node, s source) test {
+	if s.kind == responseStatus {
+		p.mistake(n, "when: matches: expected a source that can be a text, found response.status")
+	}
+	written, ok := p.text(n, "when: matches", "a regular expression")
+	if !ok {
+		return nil
+	}
+	re, err := compileBounded(written)
+	if err != nil {
+		p.mistake(n, "when: matches: %v", err)
+		return nil
+	}
+	return func(v gjson.Result) bool { return v.Type == gjson.String && re.MatchString(v.Str) }
+}
+
+// equal compares two JSON values of a simple type as JSON: 1 is not "1", and
+// null is not absent. Numbers are equal by value, whole ones exactly.
+func equal(a, b gjson.Result) bool {
+	if !a.Exists() || a.Type != b.Type {
+		return false
+	}
+	switch a.Type {
+	case gjson.String:
+		return a.Str == b.Str
+	case gjson.Number:
+		return equalNumbers(strings.TrimSpace(a.Raw), strings.TrimSpace(b.Raw))
+	case gjson.JSON:
+		return false
+	}
+	return true // the type is the value: null, true, false
+}
+
+func equalNumbers(a, b string) bool {
+	if a == b {
+		return true
+	}
+	if isInteger(a) && isInteger(b) && a != "-0" && b != "-0" {
+		return false
+	}
+	x, errX := strconv.ParseFloat(a, 64)
+	y, errY := strconv.ParseFloat(b, 64)
+	return errX == nil && errY == nil && x == y
+}
+
+var integer = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+
+func isInteger(raw string) bool { return integer.MatchString(raw) }

@@ -1,0 +1,196 @@
+package rules
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// defaultStatuses are the answers that complete a write, unless a rule names
+// others. 202 promises only, 206 is a part, 3xx is elsewhere: only when named.
+var defaultStatuses = []int{200, 201, 203, 204, 205}
+
+// maxEvents bounds how many names one emit stands for.
+const maxEvents = 256
+
+var (
+	eventName  = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)+$`)
+	methodName = regexp.MustCompile(`^[A-Z][A-Z-]{0,31}$`)
+)
+
+// route is one method and path of an entry.
+type route struct {
+	method, path string
+	template     *template
+}
+
+func (p *parser) rules(n *yaml.Node, file *File) {
+	if n.Kind != yaml.SequenceNode {
+		p.mistake(n, "rules: expected a list, found %s", describe(n))
+		return
+	}
+	for _, item := range n.Content {
+		p.rule(item, file)
+	}
+}
+
+func (p *parser) rule(n *yaml.Node, file *File) {
+	values := p.options(n, "rule", "on", "emit", "status", "when", "user", "payload", "resource", "each", "keep")
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	for _, key := range []string{"on", "emit"} {
+		if values[key] == nil {
+			p.mistake(n, "rule: expected the key %s", key)
+		}
+	}
+	var routes []route
+	if on := values["on"]; on != nil {
+		for _, item := range p.list(on, "on") {
+			routes = append(routes, p.routes(item)...)
+		}
+	}
+	p.scope = scope{each: values["each"] != nil}
+	for _, r := range routes {
+		p.scope.templates = append(p.scope.templates, r.template)
+	}
+	o := p.rest(values)
+	if emit := values["emit"]; emit != nil && len(routes) > 0 {
+		if o.emit = p.emit(emit); o.emit != nil {
+			file.Rules = append(file.Rules, p.expand(n, emit, routes, o)...)
+		}
+	}
+}
+
+// routes reads "PUT|PATCH /deals/{id}".
+func (p *parser) routes(n *yaml.Node) []route {
+	const expected = "a method and a path, such as POST /contacts or PUT|PATCH /contacts/{id}"
+	written, ok := p.text(n, "on", expected)
+	if !ok {
+		return nil
+	}
+	methods, path, _ := strings.Cut(written, " ")
+	path = strings.TrimSpace(path)
+	if !strings.HasPrefix(path, "/") {
+		p.mistake(n, "on: expected %s, found %s", expected, quoted(written))
+		return nil
+	}
+	t, err := parseTemplate(path)
+	if err != nil {
+		p.mistake(n, "on: %v", err)
+		return nil
+	}
+	var routes []route
+	for method := range strings.SplitSeq(methods, "|") {
+		if p.method(n, method) {
+			routes = append(routes, route{method, path, t})
+		}
+	}
+	return routes
+}
+
+func (p *parser) method(n *yaml.Node, method string) bool {
+	switch {
+	case !methodName.MatchString(method):
+		hint := ""
+		if upper := strings.ToUpper(method); methodName.MatchString(upper) {
+			hint = fmt.Sprintf("; did you mean %q?", upper)
+		}
+		p.mistake(n, "on: expected a method in capitals, found %s%s", quoted(method), hint)
+		return false
+	case slices.Contains([]string{http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect}, method):
+		p.mistake(n, "on: expected a method that changes something, found %s, which is never captured", method)
+		return false
+	}
+	return true
+}
+
+// rest reads the options that rules and resources share.
+func (p *parser) rest(values map[string]*yaml.Node) *options {
+	o := &options{statuses: defaultStatuses, same: sameness(values)}
+	if n := values["keep"]; n != nil {
+		o.keep = p.keep(n)
+		p.scope.keep = o.keep
+	}
+	if n := values["each"]; n != nil {
+		o.each = p.each(n)
+		o.statuses = append(slices.Clone(defaultStatuses), http.StatusMultiStatus)
+		o.payload = payload{source: &source{text: "item", kind: eachItem}}
+	} else {
+		o.payload = payload{source: &source{text: "response.body", kind: responseBody}}
+	}
+	if n := values["status"]; n != nil {
+		o.statuses = p.statuses(n)
+	}
+	if n := values["when"]; n != nil {
+		o.when = p.conditions(n)
+	}
+	if n := values["user"]; n != nil {
+		o.user = p.owner(n)
+	}
+	if n := values["payload"]; n != nil {
+		o.payload = p.payload(n)
+	}
+	if n := values["resource"]; n != nil {
+		o.resource = p.resource(n)
+	}
+	return o
+}
+
+// sameness answers what decides whether and for whom an entry's event happens.
+func sameness(values map[string]*yaml.Node) string {
+	var parts []string
+	for _, key := range []string{"status", "when", "user", "each"} {
+		parts = append(parts, written(values[key]))
+	}
+	return strings.Join(parts, "\n")
+}
+
+func (p *parser) each(n *yaml.Node) *source {
+	const expected = "where the list stands, such as response.body or response.body.contacts"
+	written, ok := p.text(n, "each", expected)
+	if !ok {
+		return nil
+	}
+	s, err := parseSource(written)
+	if err != nil || s.kind != responseBody && s.kind != requestBody {
+		p.mistake(n, "each: expected %s, found %s", expected, quoted(written))
+	}
+	return &s
+}
+
+func (p *parser) resource(n *yaml.Node) *source {
+	written, ok := p.text(n, "resource", "where the resource's id stands, such as path.id or response.body.id")
+	if !ok {
+		return nil
+	}
+	s, ok := p.source(n, "resource", written)
+	if ok {
+		p.storable(n, "resource", s)
+	}
+	if s.kind == responseStatus && ok {
+		p.mistake(n, "resource: expected where the resource's id stands, found response.status")
+	}
+	return &s
+}
+
+func (p *parser) statuses(n *yaml.Node) []int {
+	var statuses []int
+	for _, item := range p.list(n, "status") {
+		status, ok := p.whole(item, "status", 200, 399)
+		switch status {
+		case http.StatusNotModified, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+			p.mistake(item, "status: expected an answer after which the write is done, found %s", strconv.Itoa(status)+
+				", which says that nothing happened here")
+		}
+		if ok {
+			statuses = append(statuses, status)
+		}
+	}
+	return statuses
+}

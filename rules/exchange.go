@@ -1,0 +1,148 @@
+package rules
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/tidwall/gjson"
+)
+
+// Exchange is a request and its answer, as far as rules look at them.
+type Exchange struct {
+	Method   string
+	Path     string // escaped
+	RawQuery string
+
+	RequestHeader http.Header
+	// RequestBody is the whole body, decoded. Nil where there was none, or where
+	// RequestOmitted says why it is not whole.
+	RequestBody []byte
+	// RequestOmitted is why there is no whole request body, although the request
+	// had one. Conditions on it cannot be judged then.
+	RequestOmitted string
+
+	Status         int
+	ResponseHeader http.Header
+	// ResponseBody is the whole body, decoded; nil where there is none. Payloads
+	// may alias it.
+	ResponseBody []byte
+	// ResponseOmitted is why there is no whole response body: "too_large",
+	// "truncated", "encoding", "budget" … Empty where it is whole.
+	ResponseOmitted string
+
+	// Caller is the user who sent the request; empty where unknown.
+	Caller string
+}
+
+// reading is an exchange whose parts are parsed when first asked for.
+type reading struct {
+	*Exchange
+	request, response *body
+	query             url.Values
+}
+
+func (r *reading) requestBody() *body {
+	if r.request == nil {
+		b := body{omitted: r.RequestOmitted}
+		if b.omitted == "" {
+			b = readBody(r.RequestHeader, r.RequestBody)
+		}
+		// A request without JSON, a form for example, definitely lacks every
+		// key: conditions on it can be judged.
+		if b.omitted == OmittedNotJSON {
+			b.omitted = OmittedNoContent
+		}
+		r.request = &b
+	}
+	return r.request
+}
+
+func (r *reading) responseBody() *body {
+	if r.response == nil {
+		b := body{omitted: r.ResponseOmitted}
+		switch {
+		case r.Status == http.StatusNoContent || r.Status == http.StatusResetContent:
+			b = body{omitted: OmittedNoContent} // whatever follows is not content (RFC 9110 §15.3.5)
+		case b.omitted == "":
+			b = readBody(r.ResponseHeader, r.ResponseBody)
+		}
+		r.response = &b
+	}
+	return r.response
+}
+
+// value is what stands at a source. json does not exist where nothing does, or
+// where unknown says why nobody can tell.
+type value struct {
+	json      gjson.Result
+	unknown   string
+	ambiguous bool // an object on the way has the key twice
+}
+
+func textValue(s string) value {
+	return value{json: gjson.Result{Type: gjson.String, Str: s, Raw: quoteJSON(s)}}
+}
+
+// scene is one rule looking at one exchange, and with each at one item of it.
+type scene struct {
+	*reading
+	hit
+	item gjson.Result
+}
+
+func (sc scene) value(s source) value {
+	switch s.kind {
+	case pathParam:
+		return textValue(sc.rule.template.param(sc.params, s.name))
+	case queryParam:
+		return sc.queryValue(s.name)
+	case requestHeader:
+		return headerValue(sc.RequestHeader, s.name)
+	case responseHeader:
+		return headerValue(sc.ResponseHeader, s.name)
+	case responseStatus:
+		return value{json: gjson.Parse(strconv.Itoa(sc.Status))}
+	case requestBody:
+		return bodyValue(sc.requestBody(), s.path)
+	case responseBody:
+		return bodyValue(sc.responseBody(), s.path)
+	case eachItem:
+		found, ambiguous := s.path.find(sc.item)
+		return value{json: found, ambiguous: ambiguous}
+	default: // callerUser
+		if sc.Caller == "" {
+			return value{unknown: OmittedCaller}
+		}
+		return textValue(sc.Caller)
+	}
+}
+
+func (sc scene) queryValue(name string) value {
+	if sc.query == nil {
+		// What cannot be parsed is left out; the rest still counts.
+		sc.query, _ = url.ParseQuery(sc.RawQuery)
+	}
+	if values := sc.query[name]; len(values) > 0 {
+		return textValue(values[0])
+	}
+	return value{}
+}
+
+func headerValue(header http.Header, name string) value {
+	if values := header.Values(name); len(values) > 0 {
+		return textValue(values[0])
+	}
+	return value{}
+}
+
+func bodyValue(b *body, path jsonPath) value {
+	if b.raw == nil {
+		if b.omitted == OmittedNoContent {
+			return value{}
+		}
+		return value{unknown: b.omitted}
+	}
+	found, ambiguous := path.find(b.json)
+	return value{json: found, ambiguous: ambiguous}
+}

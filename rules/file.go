@@ -1,0 +1,96 @@
+// Package rules turns rules.yaml into a File, and exchanges into events:
+//
+//	rules.yaml ──Parse──► File ──Match(method, path)──► Match ──Derive(exchange)──► Results
+//
+// It is pure: no I/O, no clock, no Redis, no goroutines. A File is immutable
+// and may be used by any number of goroutines.
+package rules
+
+import (
+	"slices"
+)
+
+// What the sections of rules.yaml say where they say nothing.
+const (
+	DefaultSubscriptionsPath = "/api/v1/subscription/"
+	DefaultEventsPath        = "/api/v1/event/"
+	DefaultMaxPerUser        = 100
+	DefaultMaxBacklog        = 10_000
+	DefaultMaxBody           = 1 << 20
+	DefaultBudget            = 64 << 20
+)
+
+// File is a whole rules.yaml, as Parse read it.
+type File struct {
+	// Identity says who is calling: the first that applies decides. Empty where
+	// the section is missing; nobody is known then.
+	Identity []Resolver
+	// Subscriptions says where our own endpoints are and what they allow.
+	Subscriptions SubscriptionSettings
+	// Capture bounds what is kept of an exchange.
+	Capture CaptureSettings
+	// Rules are all rules in file order, with resources and rules of several
+	// routes expanded: one Rule has one method and one path template.
+	Rules []*Rule
+
+	index index
+}
+
+// Resolver is one entry of identity. Which fields are set depends on its Kind.
+type Resolver struct {
+	// Kind is "header", "basic", "whoami" or "anonymous".
+	Kind string
+	// Header is the name of the header that a trusted proxy sets (header).
+	Header string
+	// Get is the path, perhaps with a query, that is asked at the upstream
+	// (basic, whoami).
+	Get string
+	// User is where in the answer the user stands, a gjson path (whoami), or
+	// the fixed user itself (anonymous).
+	User string
+	// Credentials are the only request headers that whoami passes on.
+	Credentials []string
+	// Line is where in rules.yaml the entry stands.
+	Line int
+}
+
+// SubscriptionSettings is the section subscriptions.
+type SubscriptionSettings struct {
+	// Path and EventsPath are where our own endpoints are served. Both begin
+	// and end with a slash, and neither lies under the other.
+	Path, EventsPath string
+	// MaxPerUser is how many subscriptions one user may have.
+	MaxPerUser int
+	// MaxBacklog is how many deliveries may wait for one subscription.
+	MaxBacklog int
+}
+
+// CaptureSettings is the section capture.
+type CaptureSettings struct {
+	// MaxBody is the largest body that is captured, in bytes, encoded and
+	// decoded.
+	MaxBody int64
+	// Budget is how many bytes all captured bodies may have together. It is
+	// never less than MaxBody.
+	Budget int64
+}
+
+func defaults() *File {
+	return &File{
+		Subscriptions: SubscriptionSettings{
+			Path: DefaultSubscriptionsPath, EventsPath: DefaultEventsPath,
+			MaxPerUser: DefaultMaxPerUser, MaxBacklog: DefaultMaxBacklog,
+		},
+		Capture: CaptureSettings{MaxBody: DefaultMaxBody, Budget: DefaultBudget},
+	}
+}
+
+// Events answers every event name that some rule can emit, distinct and sorted.
+func (f *File) Events() []string {
+	var names []string
+	for _, rule := range f.Rules {
+		names = append(names, rule.Events...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

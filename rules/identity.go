@@ -1,0 +1,162 @@
+package rules
+
+import (
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// What identity's entries say where they say nothing.
+const (
+	defaultWhoamiUser = "id"
+	defaultCredential = "Authorization"
+)
+
+// identity reads the list of resolvers. Each is a map of one key, its kind;
+// the value is a map of that kind's fields, or the most important of them.
+func (p *parser) identity(n *yaml.Node, file *File) {
+	if n.Kind != yaml.SequenceNode {
+		p.mistake(n, "identity: expected a list, each entry one of header, basic, whoami, anonymous; found %s", describe(n))
+		return
+	}
+	for _, item := range n.Content {
+		if len(file.Identity) > 0 && file.Identity[len(file.Identity)-1].Kind == "anonymous" {
+			p.mistake(item, "identity: this entry is never asked: anonymous, before it, applies to everyone")
+		}
+		if resolver, ok := p.resolver(item); ok {
+			file.Identity = append(file.Identity, resolver)
+		}
+	}
+}
+
+func (p *parser) resolver(n *yaml.Node) (Resolver, bool) {
+	kinds := map[string]func(*yaml.Node, *Resolver){
+		"header": p.header, "basic": p.basic, "whoami": p.whoami, "anonymous": p.anonymous,
+	}
+	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
+		p.mistake(n, "identity: expected a map of one key (header, basic, whoami or anonymous), found %s", describeEntry(n))
+		return Resolver{}, false
+	}
+	before := len(p.mistakes)
+	resolver := Resolver{Line: n.Line}
+	for kind, value := range p.options(n, "identity", "header", "basic", "whoami", "anonymous") {
+		resolver.Kind = kind
+		kinds[kind](value, &resolver)
+	}
+	return resolver, len(p.mistakes) == before
+}
+
+func describeEntry(n *yaml.Node) string {
+	if n.Kind == yaml.MappingNode {
+		return "a map of another size"
+	}
+	return describe(n)
+}
+
+// fields answers a resolver's fields; a value that is not a map is the field
+// named short.
+func (p *parser) fields(n *yaml.Node, what, short string, known ...string) map[string]*yaml.Node {
+	if n.Kind != yaml.MappingNode {
+		return map[string]*yaml.Node{short: n}
+	}
+	fields := p.options(n, what, known...)
+	if fields[short] == nil {
+		p.mistake(n, "%s: expected the key %s", what, short)
+	}
+	return fields
+}
+
+func (p *parser) header(n *yaml.Node, r *Resolver) {
+	if value := p.fields(n, "identity.header", "name", "name")["name"]; value != nil {
+		r.Header = p.headerName(value, "identity.header.name")
+	}
+	// A header's value becomes the user, which is stored and shown.
+	if isCredential(r.Header) {
+		p.mistake(n, "identity.header.name: %s carries credentials; expected a header that names the user, such as X-User-Id", r.Header)
+	}
+}
+
+func (p *parser) basic(n *yaml.Node, r *Resolver) {
+	if value := p.fields(n, "identity.basic", "get", "get")["get"]; value != nil {
+		r.Get = p.upstreamPath(value, "identity.basic.get")
+	}
+}
+
+func (p *parser) whoami(n *yaml.Node, r *Resolver) {
+	fields := p.fields(n, "identity.whoami", "get", "get", "user", "credentials")
+	r.User, r.Credentials = defaultWhoamiUser, []string{defaultCredential}
+	if value := fields["get"]; value != nil {
+		r.Get = p.upstreamPath(value, "identity.whoami.get")
+	}
+	if value := fields["user"]; value != nil {
+		user, ok := p.text(value, "identity.whoami.user", "a path into the answer, such as id or data.account.id")
+		if ok {
+			if _, err := parseJSONPath(user); err != nil {
+				p.mistake(value, "identity.whoami.user: %v", err)
+			}
+		}
+		r.User = user
+	}
+	if value := fields["credentials"]; value != nil {
+		r.Credentials = nil
+		for _, item := range p.list(value, "identity.whoami.credentials") {
+			r.Credentials = append(r.Credentials, p.headerName(item, "identity.whoami.credentials"))
+		}
+	}
+}
+
+func (p *parser) anonymous(n *yaml.Node, r *Resolver) {
+	if value := p.fields(n, "identity.anonymous", "user", "user")["user"]; value != nil {
+		r.User = p.fixedUser(value, "identity.anonymous.user")
+	}
+}
+
+// fixedUser answers a user written out in the rules file.
+func (p *parser) fixedUser(n *yaml.Node, what string) string {
+	user := n.Value
+	if n.Kind != yaml.ScalarNode || (n.ShortTag() != "!!str" && n.ShortTag() != "!!int") || !isUser(user) {
+		p.mistake(n, "%s: expected the user's id, a text or whole number, found %s", what, describe(n))
+	}
+	return user
+}
+
+func (p *parser) headerName(n *yaml.Node, what string) string {
+	name, ok := p.text(n, what, "a header name, such as Authorization")
+	if ok && !isToken(name) {
+		p.mistake(n, "%s: expected a header name, such as Authorization, found %s", what, quoted(name))
+	}
+	return textproto.CanonicalMIMEHeaderKey(name)
+}
+
+// upstreamPath answers a path, perhaps with a query, at the upstream.
+func (p *parser) upstreamPath(n *yaml.Node, what string) string {
+	const expected = "a path at the API, such as /me"
+	path, ok := p.text(n, what, expected)
+	if !ok {
+		return ""
+	}
+	u, err := url.ParseRequestURI(path)
+	if err != nil || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || u.Fragment != "" ||
+		strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' || r == '#' }) {
+		p.mistake(n, "%s: expected %s, found %s", what, expected, quoted(path))
+	}
+	return path
+}
+
+// isToken reports whether name can be a header's or a method's (RFC 9110 §5.6.2).
+func isToken(name string) bool {
+	return name != "" && len(name) <= 128 && !strings.ContainsFunc(name, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+			strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+	})
+}
+
+// isCredential reports whether a header holds what must never be stored.
+func isCredential(header string) bool {
+	return slices.Contains([]string{
+		"Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key", "X-Auth-Token",
+	}, textproto.CanonicalMIMEHeaderKey(header))
+}

@@ -1,0 +1,66 @@
+package rules
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Match is every rule that a request's method and path match, in file order.
+type Match struct{ hits []hit }
+
+// hit is one rule with what the path says for its parameters.
+type hit struct {
+	rule   *Rule
+	params []string
+}
+
+// Match answers the rules for a request, or nil where there are none, which
+// allocates nothing. Methods match exactly, paths in their canonical form.
+func (f *File) Match(method, escapedPath string) *Match {
+	tree := f.index[method]
+	if tree == nil {
+		return nil
+	}
+	c := canonicalOf(escapedPath)
+	defer c.release()
+	tree.collect(c, 0)
+	if len(c.found) == 0 {
+		return nil
+	}
+	slices.SortFunc(c.found, func(a, b *Rule) int { return cmp.Compare(a.order, b.order) })
+	m := &Match{hits: make([]hit, len(c.found))}
+	for i, rule := range c.found {
+		m.hits[i] = hit{rule, rule.template.capture(c)}
+	}
+	return m
+}
+
+// Rules answers the rules that match, in file order.
+func (m *Match) Rules() []*Rule {
+	rules := make([]*Rule, len(m.hits))
+	for i, h := range m.hits {
+		rules[i] = h.rule
+	}
+	return rules
+}
+
+func (m *Match) some(is func(*options) bool) bool {
+	return slices.ContainsFunc(m.hits, func(h hit) bool { return is(h.rule.options) })
+}
+
+// WantsStatus reports whether some rule makes an event of an answer with the
+// status. Where none does, the response need not be captured.
+func (m *Match) WantsStatus(status int) bool {
+	return m.some(func(o *options) bool { return o.wants(status) })
+}
+
+// NeedsRequestBody reports whether some rule reads the request's body.
+func (m *Match) NeedsRequestBody() bool {
+	return m.some(func(o *options) bool { return o.reads(requestBody) })
+}
+
+// NeedsCaller reports whether some rule's event belongs to the caller, or some
+// rule reads caller.user: whether the caller must be asked for at all.
+func (m *Match) NeedsCaller() bool {
+	return m.some(func(o *options) bool { return o.user.caller() || o.reads(callerUser) })
+}

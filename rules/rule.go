@@ -1,0 +1,78 @@
+package rules
+
+import (
+	"slices"
+)
+
+// Rule says which event a request is. It stands for one method and one path
+// template; an entry of rules.yaml that names several is several Rules.
+type Rule struct {
+	// Position names the line: "rules.yaml:12". It is what Event.Rule says.
+	Position string
+	// Line and Column are where the entry begins.
+	Line, Column int
+	// Method is matched exactly: methods are case-sensitive (RFC 9110 §9.1).
+	Method string
+	// Path is the path template as written.
+	Path string
+	// Emit is the event name as written; it may hold parameters: "{path.kind}.create".
+	Emit string
+	// Events are the names that Emit stands for, at least one.
+	Events []string
+
+	options  *options
+	template *template
+	order    int // in the file
+}
+
+// options is what an entry of rules.yaml says beside its routes. The Rules
+// that the entry expands to share it.
+type options struct {
+	emit     text
+	statuses []int
+	when     []condition
+	user     owner
+	payload  payload
+	resource *source  // nil: the default order
+	each     *source  // nil: one event per exchange
+	keep     []string // secret-like keys that stay, in lower case
+	same     string   // status, when, user and each as written, to find duplicates
+}
+
+// sources answers everything that the options read.
+func (o *options) sources() []source {
+	var all []source
+	for _, c := range o.when {
+		all = append(all, c.source)
+	}
+	all = append(all, o.payload.sources()...)
+	for _, s := range []*source{o.user.source, o.resource, o.each} {
+		if s != nil {
+			all = append(all, *s)
+		}
+	}
+	return all
+}
+
+func (o *options) reads(kind sourceKind) bool {
+	return slices.ContainsFunc(o.sources(), func(s source) bool { return s.kind == kind })
+}
+
+// wants reports whether an answer with the status can be the rule's event.
+func (o *options) wants(status int) bool { return slices.Contains(o.statuses, status) }
+
+// name answers the event name for the parameters of one request.
+func (r *Rule) name(params []string) string {
+	if len(r.Events) == 1 {
+		return r.Events[0]
+	}
+	var name []byte
+	for _, part := range r.options.emit {
+		if part.source == nil {
+			name = append(name, part.literal...)
+		} else {
+			name = append(name, r.template.param(params, part.source.name)...)
+		}
+	}
+	return string(name)
+}

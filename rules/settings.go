@@ -1,0 +1,113 @@
+package rules
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Bounds of the settings.
+const (
+	maxMaxPerUser = 100_000
+	maxMaxBacklog = 10_000_000
+	maxMaxBody    = 64 << 20
+	maxBudget     = 64 << 30
+)
+
+func (p *parser) subscriptions(n *yaml.Node, file *File) {
+	values := p.options(n, "subscriptions", "path", "events_path", "max_per_user", "max_backlog")
+	settings := &file.Subscriptions
+	if v := values["path"]; v != nil {
+		settings.Path = p.ownPath(v, "subscriptions.path", settings.Path)
+	}
+	if v := values["events_path"]; v != nil {
+		settings.EventsPath = p.ownPath(v, "subscriptions.events_path", settings.EventsPath)
+	}
+	if v := values["max_per_user"]; v != nil {
+		settings.MaxPerUser, _ = p.whole(v, "subscriptions.max_per_user", 1, maxMaxPerUser)
+	}
+	if v := values["max_backlog"]; v != nil {
+		settings.MaxBacklog, _ = p.whole(v, "subscriptions.max_backlog", 1, maxMaxBacklog)
+	}
+	// Under each other, one of the two would hide the other.
+	if under(settings.EventsPath, settings.Path) || under(settings.Path, settings.EventsPath) {
+		p.mistake(n, "subscriptions: expected path and events_path apart from each other, found %s and %s",
+			quoted(settings.Path), quoted(settings.EventsPath))
+	}
+}
+
+// ownPath answers a path for an endpoint of ours, with its trailing slash.
+func (p *parser) ownPath(n *yaml.Node, what, otherwise string) string {
+	const expected = "a path such as /api/v1/subscription/"
+	path, ok := p.text(n, what, expected)
+	if !ok {
+		return otherwise
+	}
+	if !strings.HasPrefix(path, "/") || len(path) > maxTemplate || strings.ContainsFunc(path, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`{}?#%\`, r)
+	}) || path == "/" || "/"+strings.Join(Canonical(path), "/") != strings.TrimSuffix(path, "/") {
+		p.mistake(n, "%s: expected %s, found %s", what, expected, quoted(path))
+		return otherwise
+	}
+	return strings.TrimSuffix(path, "/") + "/"
+}
+
+// under reports whether path is prefix or lies under it.
+func under(path, prefix string) bool {
+	segments, of := Canonical(path), Canonical(prefix)
+	return len(segments) >= len(of) && slices.Equal(segments[:len(of)], of)
+}
+
+func (p *parser) capture(n *yaml.Node, file *File) {
+	values := p.options(n, "capture", "max_body", "budget")
+	if v := values["max_body"]; v != nil {
+		file.Capture.MaxBody = p.size(v, "capture.max_body", maxMaxBody)
+	}
+	if v := values["budget"]; v != nil {
+		file.Capture.Budget = p.size(v, "capture.budget", maxBudget)
+	}
+	if file.Capture.Budget < file.Capture.MaxBody {
+		p.mistake(n, "capture: expected a budget of at least max_body, found %d and %d bytes",
+			file.Capture.Budget, file.Capture.MaxBody)
+	}
+}
+
+// size answers a number of bytes: a whole number, or one with a unit.
+func (p *parser) size(n *yaml.Node, what string, most int64) int64 {
+	if n.Kind == yaml.ScalarNode {
+		if size, ok := parseSize(n.Value); ok && size >= 1 && size <= most {
+			return size
+		}
+	}
+	p.mistake(n, "%s: expected a size from 1 to %d bytes, such as 512KiB or 1MiB, found %s", what, most, describe(n))
+	return most
+}
+
+func parseSize(text string) (int64, bool) {
+	digits := strings.TrimRight(text, "BKMGTibkmgt ")
+	unit := int64(0)
+	switch strings.TrimSpace(text[len(digits):]) {
+	case "", "B":
+		unit = 1
+	case "KiB":
+		unit = 1 << 10
+	case "MiB":
+		unit = 1 << 20
+	case "GiB":
+		unit = 1 << 30
+	case "KB", "kB":
+		unit = 1e3
+	case "MB":
+		unit = 1e6
+	case "GB":
+		unit = 1e9
+	}
+	number, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || unit == 0 || int64(number) > math.MaxInt64/unit {
+		return 0, false
+	}
+	return int64(number) * unit, true
+}
