@@ -1,0 +1,229 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// What applies where Options leaves a field zero.
+const (
+	DefaultTimeout      = 2 * time.Second  // for one whole lookup at the upstream
+	DefaultCacheFor     = 60 * time.Second // how long a caller stays known
+	DefaultRefusedFor   = 5 * time.Second  // how long a refusal stays known
+	DefaultCacheEntries = 10_000           // callers known at once, and refusals at once
+)
+
+// The kinds of resolver that an Entry may name.
+const (
+	KindHeader    = "header"
+	KindBasic     = "basic"
+	KindWhoami    = "whoami"
+	KindAnonymous = "anonymous"
+)
+
+// Options configures New. Zero values are defaults unless said otherwise.
+type Options struct {
+	// Entries are the resolvers in order. None: nobody is ever known.
+	Entries []Entry
+	// Upstream is the API; its path, if any, stands before an entry's Get.
+	// Required by whoami and basic.
+	Upstream *url.URL
+	// Transport reaches the upstream. Required by whoami and basic.
+	Transport http.RoundTripper
+	// TrustedProxies are the peers whose identity header is believed. None by
+	// default.
+	TrustedProxies []netip.Prefix
+
+	Timeout      time.Duration    // DefaultTimeout
+	CacheFor     time.Duration    // DefaultCacheFor
+	RefusedFor   time.Duration    // DefaultRefusedFor
+	CacheEntries int              // DefaultCacheEntries
+	Now          func() time.Time // time.Now
+
+	Log     *slog.Logger // nothing is logged
+	Metrics *Metrics     // counted on a registry that nobody reads
+}
+
+// Entry is one resolver, as rules.yaml names it.
+type Entry struct {
+	// Kind is one of header, basic, whoami and anonymous.
+	Kind string
+	// Header names the header that a trusted proxy sets (header).
+	Header string
+	// Get is a path at the upstream, with a query if need be (whoami, basic).
+	// For basic it must be one that the upstream refuses to strangers: any 2xx
+	// there makes the user name believed.
+	Get string
+	// User is the gjson path of the user in the answer (whoami), or the user
+	// that everybody is (anonymous).
+	User string
+	// Credentials are the request headers that are passed on to the upstream
+	// and tell callers apart: nothing else of the request is (but for Host).
+	// None means Authorization, which basic passes on in any case.
+	Credentials []string
+}
+
+// resolver is one entry at work.
+type resolver interface {
+	// ask answers nil where the resolver is not responsible for the request.
+	ask(r *http.Request) *Question
+}
+
+// Chain finds out who is calling. It is safe for concurrent use.
+type Chain struct {
+	resolvers []resolver
+	peers     peers
+	headers   []string // names that Strip removes
+	nobody    *Question
+}
+
+// New makes a chain, or answers all that is wrong with its options at once.
+func New(o Options) (*Chain, error) {
+	o = o.withDefaults()
+	trusted, err := newPeers(o.TrustedProxies)
+	mistakes := []error{err}
+	c := &Chain{peers: trusted, nobody: &Question{}}
+	for i, entry := range o.Entries {
+		if entry.Kind == KindHeader {
+			c.headers = append(c.headers, entry.Header)
+		}
+		if err := c.add(o, entry, i); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("identity entry %d (%s): %w", i+1, entry.Kind, err))
+		}
+	}
+	mistakes = append(mistakes, c.checkCredentials(o.Entries))
+	c.nobody.err = &UnauthenticatedError{Challenges: challengesOf(o.Entries), reason: "no credentials that identity could go by"}
+	if err := errors.Join(mistakes...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (o Options) withDefaults() Options {
+	o.Timeout = orDefault(o.Timeout, DefaultTimeout)
+	o.CacheFor = orDefault(o.CacheFor, DefaultCacheFor)
+	o.RefusedFor = orDefault(o.RefusedFor, DefaultRefusedFor)
+	o.CacheEntries = orDefault(o.CacheEntries, DefaultCacheEntries)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
+	return o
+}
+
+func orDefault[T int | time.Duration](value, fallback T) T {
+	if value <= 0 {
+		return fallback
+	}
+	return value
+}
+
+// add builds the resolver of entry number i.
+func (c *Chain) add(o Options, entry Entry, i int) error {
+	if i > 0 && o.Entries[i-1].Kind == KindAnonymous {
+		return errors.New("would never be asked: anonymous, before it, is always responsible")
+	}
+	var made resolver
+	var err error
+	switch entry.Kind {
+	case KindHeader:
+		made, err = newHeader(entry, c.peers)
+		if len(o.TrustedProxies) == 0 {
+			o.Log.Warn("the identity header is believed from nobody: there are no trusted proxies", "header", entry.Header)
+		}
+	case KindWhoami:
+		made, err = newWhoami(o, entry)
+	case KindBasic:
+		made, err = newBasic(o, entry)
+	case KindAnonymous:
+		made, err = newAnonymous(entry)
+	default:
+		err = errors.New("unknown kind; known are header, basic, whoami, anonymous")
+	}
+	c.resolvers = append(c.resolvers, made)
+	return err
+}
+
+// checkCredentials refuses an identity header as a credential: a stranger's
+// would reach the upstream.
+func (c *Chain) checkCredentials(entries []Entry) error {
+	for _, entry := range entries {
+		for _, credential := range entry.Credentials {
+			if slices.ContainsFunc(c.headers, func(name string) bool { return sameHeader(name, credential) }) {
+				return fmt.Errorf("%q cannot be both an identity header and a credential", credential)
+			}
+		}
+	}
+	return nil
+}
+
+// challengesOf answers what a caller without credentials is asked for, as far
+// as the entries tell.
+func challengesOf(entries []Entry) []string {
+	for _, entry := range entries {
+		if entry.Kind == KindBasic {
+			return []string{`Basic realm="api", charset="UTF-8"`} // RFC 7617
+		}
+	}
+	return nil
+}
+
+// Ask takes from a request what is needed to say who sent it, so that the
+// question can be answered on another goroutine, after the request is gone. It
+// costs nothing but a look at the headers; nothing is sent. Whether it comes
+// before or after Strip makes no difference.
+func (c *Chain) Ask(r *http.Request) *Question {
+	for _, resolver := range c.resolvers {
+		if q := resolver.ask(r); q != nil {
+			return q
+		}
+	}
+	return c.nobody
+}
+
+// Question is "who is calling?" about one request. It holds the caller's
+// credentials while it lives. It may be answered more than once, and by several
+// goroutines.
+type Question struct {
+	caller Caller // the answer, where lookup is nil
+	err    error
+
+	lookup      *lookup // who to ask, nil where the headers alone decided
+	host        string
+	credentials [][]string // values of each of the lookup's credential headers
+	name        string     // what a lookup that reads no body answers
+}
+
+// Answer says who is calling. It answers ErrUnauthenticated (as an
+// *UnauthenticatedError) or ErrUnavailable where that is not known; where ctx
+// ends first, the error is ErrUnavailable and ctx's, and the lookup goes on for
+// whoever else waits.
+func (q *Question) Answer(ctx context.Context) (Caller, error) {
+	if q.lookup == nil {
+		return q.caller, q.err
+	}
+	return q.lookup.answer(ctx, q)
+}
+
+// anonymous is everybody.
+type anonymous struct{ question *Question }
+
+func newAnonymous(entry Entry) (resolver, error) {
+	return anonymous{&Question{caller: Caller{User: entry.User}}}, checkUser(entry.User)
+}
+
+func (a anonymous) ask(*http.Request) *Question { return a.question }

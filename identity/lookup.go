@@ -1,0 +1,171 @@
+package identity
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// warnEvery is how often at most the log says that lookups fail.
+const warnEvery = time.Minute
+
+// lookup is a probe with a memory. A question goes through it like this:
+//
+//	credentials ─HMAC─► key ─► known? ─► in flight? ─► probe ─► known
+//
+// Credentials are never kept: the key is an HMAC of them under a key of this
+// process alone, so that the memory cannot be searched for weak ones.
+type lookup struct {
+	probe   *probe
+	kind    string
+	timeout time.Duration
+	secret  [32]byte
+	known   *cache[Caller]
+	refused *cache[*UnauthenticatedError] // apart, so that guessing evicts no caller
+	flights singleflight.Group
+	log     *slog.Logger
+	metrics *Metrics
+	now     func() time.Time
+	warned  atomic.Int64 // when the log last had a warning, ns since 1970; 0: never
+}
+
+func newLookup(o Options, entry Entry, read func([]byte) (string, error)) (*lookup, error) {
+	p, err := newProbe(o, entry, read)
+	if err != nil {
+		return nil, err
+	}
+	l := &lookup{
+		probe: p, kind: entry.Kind, timeout: o.Timeout,
+		known:   newCache[Caller](o.CacheEntries, o.CacheFor, o.Now),
+		refused: newCache[*UnauthenticatedError](o.CacheEntries, o.RefusedFor, o.Now),
+		log:     o.Log, metrics: o.Metrics, now: o.Now,
+	}
+	_, _ = rand.Read(l.secret[:]) // never fails; it ends the process instead
+	return l, nil
+}
+
+// concerns says whether there are credentials to ask with.
+func (l *lookup) concerns(h http.Header) bool {
+	for _, name := range l.probe.credentials {
+		if slices.ContainsFunc(h[name], func(value string) bool { return value != "" }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *lookup) question(r *http.Request) *Question {
+	q := &Question{lookup: l, host: r.Host, credentials: make([][]string, len(l.probe.credentials))}
+	for i, name := range l.probe.credentials {
+		q.credentials[i] = slices.Clone(r.Header[name])
+	}
+	return q
+}
+
+func (l *lookup) answer(ctx context.Context, q *Question) (Caller, error) {
+	key := l.key(q)
+	if caller, err, ok := l.recall(key); ok {
+		l.metrics.cached.WithLabelValues(l.kind).Inc()
+		return caller, err
+	}
+	// The lookup belongs to all who wait for it, so no single one's leaving
+	// ends it: only its timeout does, and nobody need wait for that.
+	flight := l.flights.DoChan(string(key[:]), func() (any, error) {
+		if caller, err, ok := l.recall(key); ok { // by a flight that landed just now
+			return caller, err
+		}
+		return l.fetch(key, q)
+	})
+	select {
+	case landed := <-flight:
+		caller, _ := landed.Val.(Caller)
+		return caller, landed.Err
+	case <-ctx.Done():
+		return Caller{}, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+// recall answers what is known for a key, and whether anything is.
+func (l *lookup) recall(key cacheKey) (Caller, error, bool) {
+	if caller, ok := l.known.get(key); ok {
+		return caller, nil, true
+	}
+	if refusal, ok := l.refused.get(key); ok {
+		return Caller{}, refusal, true
+	}
+	return Caller{}, nil, false
+}
+
+// fetch asks the upstream and remembers what it said. What it could not say is
+// not remembered.
+func (l *lookup) fetch(key cacheKey, q *Question) (caller Caller, err error) {
+	// An answer that trips a parser must not take the whole proxy with it.
+	defer func() {
+		if p := recover(); p != nil {
+			l.log.Error("lookup panicked", "resolver", l.kind, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			caller, err = Caller{}, fmt.Errorf("%w: lookup panicked", ErrUnavailable)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
+	defer cancel()
+	start := time.Now()
+	user, err := l.probe.ask(ctx, q.host, q.credentials)
+	l.metrics.duration.WithLabelValues(l.kind).Observe(time.Since(start).Seconds())
+	l.report(err)
+	if refusal, ok := errors.AsType[*UnauthenticatedError](err); ok {
+		l.refused.put(key, refusal)
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	if l.probe.read == nil {
+		user = q.name
+	}
+	caller = Caller{User: user}
+	l.known.put(key, caller)
+	return caller, nil
+}
+
+// report counts a lookup. The error itself is for those who asked; the log has
+// it once in a while, because it may be a mistake in the settings.
+func (l *lookup) report(err error) {
+	outcome := outcomeOf(err)
+	l.metrics.lookups.WithLabelValues(l.kind, outcome).Inc()
+	if outcome != outcomeUnavailable {
+		return
+	}
+	now, last := l.now().UnixNano(), l.warned.Load()
+	if (last == 0 || now-last >= int64(warnEvery)) && l.warned.CompareAndSwap(last, now) {
+		l.log.Warn("identity cannot be asked at the upstream", "resolver", l.kind, "path", l.probe.url.Path, "error", err)
+	}
+}
+
+// key folds everything that the answer depends on into one value. Each part
+// has its length before it, and each list its count, so that no two questions
+// run together.
+func (l *lookup) key(q *Question) cacheKey {
+	mac := hmac.New(sha256.New, l.secret[:])
+	// A hash's Write never fails.
+	number := func(n int) { _, _ = mac.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) }
+	text := func(s string) { number(len(s)); _, _ = mac.Write([]byte(s)) }
+	text(q.host)
+	for _, values := range q.credentials { // one list per credential header, in a fixed order
+		number(len(values))
+		for _, value := range values {
+			text(value)
+		}
+	}
+	return cacheKey(mac.Sum(nil))
+}

@@ -1,0 +1,168 @@
+package identity
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+const (
+	// maxAnswer is how much of the upstream's answer is read, in bytes.
+	maxAnswer = 64 << 10
+	// maxChallenges and maxChallenge bound what is remembered of a refusal.
+	maxChallenges = 4
+	maxChallenge  = 1 << 10
+)
+
+// unpassable headers frame the request or its answer; as credentials they would
+// break it.
+var unpassable = []string{"Accept-Encoding", "Connection", "Content-Length", "Expect", "Host", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+// probe is one fixed GET at the upstream.
+type probe struct {
+	url         *url.URL
+	credentials []string // canonical header names
+	transport   http.RoundTripper
+	// read finds the user in a 2xx answer's JSON. Nil: 2xx says it all.
+	read func(body []byte) (string, error)
+}
+
+func newProbe(o Options, entry Entry, read func([]byte) (string, error)) (*probe, error) {
+	if o.Upstream == nil || o.Transport == nil {
+		return nil, errors.New("needs an upstream and a transport")
+	}
+	target, err := targetOf(o.Upstream, entry.Get)
+	if err != nil {
+		return nil, err
+	}
+	p := &probe{url: target, transport: o.Transport, read: read}
+	for _, name := range entry.Credentials {
+		canonical := http.CanonicalHeaderKey(name)
+		if !isToken(name) || slices.Contains(unpassable, canonical) {
+			return nil, fmt.Errorf("%q cannot be passed on as a credential", name)
+		}
+		if !slices.Contains(p.credentials, canonical) {
+			p.credentials = append(p.credentials, canonical)
+		}
+	}
+	if len(p.credentials) == 0 {
+		p.credentials = []string{"Authorization"}
+	}
+	return p, nil
+}
+
+// targetOf puts a path below the upstream. The path cannot lead to another
+// host: credentials are sent to it.
+func targetOf(upstream *url.URL, get string) (*url.URL, error) {
+	ref, err := url.Parse(get)
+	if err != nil || !strings.HasPrefix(get, "/") || ref.Host != "" || ref.User != nil || strings.Contains(get, "#") {
+		return nil, fmt.Errorf("get must be a path at the upstream, such as /me; it is %q", get)
+	}
+	base := url.URL{Scheme: upstream.Scheme, Host: upstream.Host}
+	if base.Scheme == "h2c" { // HTTP/2 without TLS is the transport's affair
+		base.Scheme = "http"
+	}
+	path := strings.TrimRight(upstream.EscapedPath(), "/") + ref.EscapedPath()
+	target, err := url.Parse(base.String() + path)
+	if err != nil {
+		return nil, fmt.Errorf("get %q at the upstream: %w", get, err)
+	}
+	target.RawQuery = ref.RawQuery
+	return target, nil
+}
+
+// ask sends the request and judges the answer. The user is "" where read is
+// nil. Its errors are ErrUnavailable or an *UnauthenticatedError, and hold
+// nothing of the credentials or the body.
+func (p *probe) ask(ctx context.Context, host string, credentials [][]string) (string, error) {
+	// RoundTrip rather than a Client: it follows no redirects and keeps no
+	// cookies, so the credentials reach the one place they are meant for.
+	res, err := p.transport.RoundTrip(p.request(ctx, host, credentials))
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrUnavailable, presentable(err))
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	switch {
+	case res.StatusCode == http.StatusUnauthorized, res.StatusCode == http.StatusForbidden:
+		return "", refusal(res)
+	case res.StatusCode < 200 || res.StatusCode > 299:
+		return "", fmt.Errorf("%w: the upstream answered %d", ErrUnavailable, res.StatusCode)
+	case p.read == nil:
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", ErrUnavailable, presentable(err))
+	case len(body) > maxAnswer:
+		return "", fmt.Errorf("%w: the upstream's answer is over %d bytes", ErrUnavailable, maxAnswer)
+	case !isJSON(res.Header):
+		return "", fmt.Errorf("%w: the upstream's answer is not plain application/json", ErrUnavailable)
+	}
+	user, err := p.read(body)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return user, nil
+}
+
+// request keeps the caller's Host: an API that routes by it would otherwise be
+// asked as another one.
+func (p *probe) request(ctx context.Context, host string, credentials [][]string) *http.Request {
+	h := http.Header{
+		"Accept": {"application/json"},
+		// Said outright, or the transport asks for gzip on its own.
+		"Accept-Encoding": {"identity"},
+		"User-Agent":      {"hookproxy"},
+	}
+	for i, name := range p.credentials {
+		if len(credentials[i]) > 0 {
+			h[name] = slices.Clone(credentials[i])
+		}
+	}
+	target := *p.url
+	req := &http.Request{Method: http.MethodGet, URL: &target, Host: host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	return req.WithContext(ctx)
+}
+
+func isJSON(h http.Header) bool {
+	if coding := h.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return false
+	}
+	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
+}
+
+// refusal keeps the upstream's challenges, as far as they are of sane size.
+func refusal(res *http.Response) *UnauthenticatedError {
+	e := &UnauthenticatedError{reason: fmt.Sprintf("the upstream answered %d", res.StatusCode)}
+	for _, challenge := range res.Header.Values("WWW-Authenticate") {
+		if len(e.Challenges) < maxChallenges && len(challenge) <= maxChallenge {
+			e.Challenges = append(e.Challenges, challenge)
+		}
+	}
+	return e
+}
+
+// presentable answers an error of the transport that may be shown. Those about
+// connections, certificates and time say nothing of the exchange; others quote
+// what the upstream sent, which may be anything.
+func presentable(err error) error {
+	var connection *net.OpError
+	var certificate *tls.CertificateVerificationError
+	for _, kind := range []error{context.DeadlineExceeded, context.Canceled, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	if errors.As(err, &connection) || errors.As(err, &certificate) {
+		return err
+	}
+	return fmt.Errorf("the upstream's answer could not be read (%T)", err)
+}

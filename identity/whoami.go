@@ -1,0 +1,56 @@
+package identity
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/tidwall/gjson"
+)
+
+// whoami asks the upstream who the caller is, with the caller's own
+// credentials. It is responsible where there are any.
+type whoami struct{ lookup *lookup }
+
+func newWhoami(o Options, entry Entry) (resolver, error) {
+	if entry.User == "" {
+		return nil, errors.New("user must be the path of the user in the upstream's answer")
+	}
+	made, err := newLookup(o, entry, func(body []byte) (string, error) { return userAt(body, entry.User) })
+	return whoami{made}, err
+}
+
+func (w whoami) ask(r *http.Request) *Question {
+	if !w.lookup.concerns(r.Header) {
+		return nil
+	}
+	return w.lookup.question(r)
+}
+
+// userAt reads the user from a JSON document: a string, or an integer, whose
+// digits are taken as they stand because a float64 would round large ones.
+func userAt(body []byte, path string) (string, error) {
+	if !gjson.ValidBytes(body) {
+		return "", errors.New("the answer is not JSON")
+	}
+	found := gjson.GetBytes(body, path)
+	user := found.Str
+	switch {
+	case found.Type == gjson.Number && isInteger(found.Raw):
+		user = found.Raw
+	case found.Type != gjson.String:
+		return "", errors.New("there is neither a string nor an integer where the user should be")
+	}
+	return user, checkUser(user)
+}
+
+func isInteger(number string) bool {
+	if number != "" && number[0] == '-' {
+		number = number[1:]
+	}
+	for i := range len(number) {
+		if number[i] < '0' || number[i] > '9' {
+			return false
+		}
+	}
+	return number != ""
+}
