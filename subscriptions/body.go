@@ -1,0 +1,133 @@
+package subscriptions
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// maxBody is how long a request body may be, in bytes.
+	maxBody = 64 << 10
+	// maxViolations is how many mistakes one answer names.
+	maxViolations = 20
+	// maxFieldName is how much of a field's name an answer repeats, in bytes.
+	maxFieldName = 64
+)
+
+var (
+	errMediaType = errors.New("the body must be application/json in UTF-8, without a content coding")
+	errTooLarge  = errors.New("the body must not be longer than 64 KiB")
+	errMalformed = errors.New("the body is not JSON")
+)
+
+// violation is what is wrong with one field of a body.
+type violation struct {
+	// Field names it; empty for the body as a whole.
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+// violations are an error that the subscriber can mend, field by field.
+type violations []violation
+
+// Error counts them; the answer lists them.
+func (v violations) Error() string { return fmt.Sprintf("%d fields are invalid", len(v)) }
+
+func (v *violations) add(field, message string) {
+	if len(*v) < maxViolations {
+		*v = append(*v, violation{strings.ToValidUTF8(field[:min(len(field), maxFieldName)], ""), message})
+	}
+}
+
+// member is one name and value of a JSON object, as they stand there.
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// readObject reads a request body that must be one JSON object. It answers
+// errMediaType, errTooLarge, errMalformed or violations.
+func readObject(w http.ResponseWriter, r *http.Request) ([]member, error) {
+	if !isJSON(r.Header) {
+		return nil, errMediaType
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, over := errors.AsType[*http.MaxBytesError](err); over {
+		return nil, errTooLarge
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: it breaks off", errMalformed)
+	}
+	return parseObject(body)
+}
+
+// isJSON refuses a body in a charset other than UTF-8, rather than misread it:
+// RFC 8259 section 8.1 knows no other.
+func isJSON(h http.Header) bool {
+	types := h.Values("Content-Type")
+	if len(types) != 1 || len(h.Values("Content-Encoding")) > 0 {
+		return false
+	}
+	media, parameters, err := mime.ParseMediaType(types[0])
+	if err != nil || (media != "application/json" && (!strings.HasPrefix(media, "application/") || !strings.HasSuffix(media, "+json"))) {
+		return false
+	}
+	charset, given := parameters["charset"]
+	return !given || strings.EqualFold(charset, "utf-8")
+}
+
+// parseObject is encoding/json without its leniency: no bytes that are not
+// UTF-8, nothing after the object, and no member twice, which each reader of
+// the same body might resolve in another way (RFC 8259 section 4).
+func parseObject(body []byte) ([]member, error) {
+	if !utf8.Valid(body) {
+		return nil, fmt.Errorf("%w: it is not UTF-8", errMalformed)
+	}
+	var whole json.RawMessage
+	if err := json.Unmarshal(body, &whole); err != nil {
+		return nil, malformed(err)
+	}
+	tokens := json.NewDecoder(bytes.NewReader(whole))
+	if start, err := tokens.Token(); err != nil || start != json.Delim('{') {
+		return nil, violations{{Message: "must be a JSON object"}}
+	}
+	var members []member
+	var bad violations
+	for tokens.More() {
+		name, err := tokens.Token()
+		if err != nil {
+			return nil, malformed(err)
+		}
+		m := member{name: name.(string)} // a member's name is always a string
+		if err := tokens.Decode(&m.value); err != nil {
+			return nil, malformed(err)
+		}
+		if slices.ContainsFunc(members, func(other member) bool { return other.name == m.name }) {
+			bad.add(m.name, "must be given once")
+			continue
+		}
+		if members = append(members, m); len(members) > maxViolations {
+			bad.add("", "has too many fields")
+			break
+		}
+	}
+	if len(bad) > 0 {
+		return nil, bad
+	}
+	return members, nil
+}
+
+func malformed(err error) error {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("%w: %w, at byte %d", errMalformed, syntax, syntax.Offset)
+	}
+	return errMalformed
+}

@@ -1,0 +1,194 @@
+package subscriptions
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hookproxy/hookproxy/identity"
+)
+
+// Where the endpoints stand unless HandlerOptions says otherwise.
+const (
+	DefaultPath       = "/api/v1/subscription/"
+	DefaultEventsPath = "/api/v1/event/"
+)
+
+// Identifier asks who sent a request.
+type Identifier interface {
+	// Ask never fails; the question's answer may, with
+	// identity.ErrUnauthenticated or identity.ErrUnavailable.
+	Ask(*http.Request) *identity.Question
+}
+
+// HandlerOptions configures NewHandler.
+type HandlerOptions struct {
+	// Store keeps the subscriptions. Required.
+	Store *Store
+	// Identity tells whose subscriptions a request is about. Required.
+	Identity Identifier
+	// Events answers the events that may be subscribed to, sorted. It is asked
+	// at each request. Nil means none.
+	Events func() []string
+	// Path and EventsPath are where the endpoints stand, with or without a
+	// trailing slash; both are served. Empty means DefaultPath and
+	// DefaultEventsPath.
+	Path, EventsPath string
+	// AllowTarget answers an error for an IP address that hooks must not be
+	// sent to. Nil means that all may. Names are not resolved here.
+	AllowTarget func(netip.Addr) error
+
+	Log     *slog.Logger // nil: nothing is logged
+	Metrics *Metrics     // nil: counted on a registry that nobody reads
+}
+
+// handler is the REST Hooks subscription API (resthooks.org/docs).
+type handler struct {
+	store    *Store
+	identity Identifier
+	events   func() []string
+	check    checker
+	log      *slog.Logger
+}
+
+// NewHandler makes the endpoints:
+//
+//	GET, POST         <path>
+//	GET, PUT, DELETE  <path>{id}/
+//	GET               <events path>
+//
+// Each needs a caller, and shows and changes only that caller's subscriptions.
+func NewHandler(o HandlerOptions) http.Handler {
+	o = o.withDefaults()
+	h := &handler{
+		store: o.Store, identity: o.Identity, events: o.Events, log: o.Log,
+		check: checker{events: o.Events, allowTarget: o.AllowTarget},
+	}
+	// SkipClean and UseEncodedPath: paths are taken as they are, and never
+	// answered with a redirect that changes a POST into a GET.
+	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	router.NotFoundHandler = h.endpoint(h.notFound)
+	h.route(router, o.EventsPath, actions{http.MethodGet: h.listEvents})
+	h.route(router, o.Path, actions{http.MethodGet: h.list, http.MethodPost: h.create})
+	h.route(router, slashed(o.Path)+"{id:[^/]+}", actions{
+		http.MethodGet: h.get, http.MethodPut: h.replace, http.MethodDelete: h.delete,
+	})
+	return o.Metrics.count(router)
+}
+
+func (o HandlerOptions) withDefaults() HandlerOptions {
+	if o.Events == nil {
+		o.Events = func() []string { return nil }
+	}
+	if o.Path == "" {
+		o.Path = DefaultPath
+	}
+	if o.EventsPath == "" {
+		o.EventsPath = DefaultEventsPath
+	}
+	if o.AllowTarget == nil {
+		o.AllowTarget = func(netip.Addr) error { return nil }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
+	return o
+}
+
+// action answers a request of a known caller, or the error that fail turns
+// into an answer.
+type action func(w http.ResponseWriter, r *http.Request, user string) error
+
+// actions are those of one path, by method.
+type actions map[string]action
+
+func (h *handler) route(router *mux.Router, path string, a actions) {
+	if get, ok := a[http.MethodGet]; ok {
+		a[http.MethodHead] = get // net/http leaves out the body
+	}
+	methods := make(map[string]http.Handler, len(a))
+	for method, act := range a {
+		methods[method] = h.endpoint(act)
+	}
+	allow := strings.Join(slices.Sorted(maps.Keys(a)), ", ")
+	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if endpoint, ok := methods[r.Method]; ok {
+			endpoint.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Allow", allow)
+		h.fail(w, r, errMethod)
+	})
+	router.Handle(strings.TrimRight(path, "/"), dispatch)
+	router.Handle(slashed(path), dispatch)
+}
+
+func slashed(path string) string { return strings.TrimRight(path, "/") + "/" }
+
+// endpoint finds out who is calling before anything else happens.
+func (h *handler) endpoint(act action) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := checkOrigin(r); err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		caller, err := h.identity.Ask(r).Answer(r.Context())
+		if err == nil {
+			err = act(w, r, caller.User)
+		}
+		if err != nil {
+			h.fail(w, r, err)
+		}
+	})
+}
+
+// ambient are the schemes of credentials that a browser sends by itself, to
+// whomever a page makes it write.
+var ambient = []string{"basic", "digest", "negotiate", "ntlm"}
+
+// crossOrigin needs no state; it reads Sec-Fetch-Site and Origin.
+var crossOrigin http.CrossOriginProtection
+
+// checkOrigin keeps the pages of others from using credentials that a browser
+// sends by itself, cookies above all. Those that a script must add, no page
+// can send to us from elsewhere.
+func checkOrigin(r *http.Request) error {
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if scheme != "" && !slices.Contains(ambient, strings.ToLower(scheme)) {
+		return nil
+	}
+	if crossOrigin.Check(r) != nil {
+		return errCrossOrigin
+	}
+	return nil
+}
+
+// write answers with JSON. Nothing here may be kept by a cache: it belongs to
+// one caller.
+func (h *handler) write(w http.ResponseWriter, status int, contentType string, value any) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // target URLs stay readable
+	if err := encoder.Encode(value); err != nil {
+		h.log.Error("encode an answer", "error", err)
+		status = http.StatusInternalServerError
+		body.Reset()
+	}
+	header := w.Header()
+	header.Set("Content-Type", contentType)
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // a client that has left needs no answer
+}

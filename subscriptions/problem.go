@@ -1,0 +1,117 @@
+package subscriptions
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/hookproxy/hookproxy/identity"
+)
+
+const (
+	// retryAfter is when to ask again after a 503, in seconds.
+	retryAfter = "5"
+	// statusClientGone is nginx's: nobody is left to read the answer.
+	statusClientGone = 499
+	// anyChallenge is asked for where nobody knows better: a 401 must ask for
+	// something (RFC 9110 section 15.5.2).
+	anyChallenge = "Bearer"
+)
+
+var (
+	errMethod      = errors.New("the method is not one of those in Allow")
+	errCrossOrigin = errors.New("a browser sent this from another origin")
+)
+
+// problem is the body of every refusal (RFC 9457).
+type problem struct {
+	// Type stays the same across versions; clients may go by it.
+	Type   string     `json:"type"`
+	Title  string     `json:"title"`
+	Status int        `json:"status"`
+	Detail string     `json:"detail,omitempty"`
+	Errors violations `json:"errors,omitempty"`
+}
+
+// refusals say what each error is to a client. The first that fits is taken.
+var refusals = []struct {
+	err    error
+	status int
+	name   string
+	title  string
+}{
+	{identity.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "Who is calling is not known"},
+	{identity.ErrUnavailable, http.StatusServiceUnavailable, "identity-unavailable", "Who is calling cannot be found out now"},
+	{ErrUnavailable, http.StatusServiceUnavailable, "store-unavailable", "Subscriptions cannot be reached now"},
+	{ErrNotFound, http.StatusNotFound, "not-found", "There is no such subscription"},
+	{ErrLimit, http.StatusUnprocessableEntity, "too-many-subscriptions", "There are as many subscriptions as are allowed"},
+	{errMethod, http.StatusMethodNotAllowed, "method-not-allowed", "The method does not apply here"},
+	{errCrossOrigin, http.StatusForbidden, "cross-origin", "Requests from other origins are refused"},
+	{errMediaType, http.StatusUnsupportedMediaType, "unsupported-media-type", "The body is of another type"},
+	{errTooLarge, http.StatusRequestEntityTooLarge, "too-large", "The body is too large"},
+	{errMalformed, http.StatusBadRequest, "malformed", "The body cannot be read"},
+}
+
+func problemOf(err error) problem {
+	if bad, ok := errors.AsType[violations](err); ok {
+		return problem{Type: typeOf("invalid"), Title: "Some fields are invalid", Status: http.StatusUnprocessableEntity, Errors: bad}
+	}
+	for _, refusal := range refusals {
+		if errors.Is(err, refusal.err) {
+			return problem{
+				Type: typeOf(refusal.name), Title: refusal.title, Status: refusal.status, Detail: detailOf(err, refusal.status),
+			}
+		}
+	}
+	return problem{Type: typeOf("internal"), Title: "Something went wrong here", Status: http.StatusInternalServerError}
+}
+
+func typeOf(name string) string { return "urn:hookproxy:problem:" + name }
+
+// detailOf keeps to ourselves what a client cannot mend, and why nobody has
+// vouched for it.
+func detailOf(err error, status int) string {
+	switch status {
+	case http.StatusUnauthorized, http.StatusServiceUnavailable, http.StatusNotFound:
+		return ""
+	}
+	return err.Error()
+}
+
+// fail answers an error. It is where errors end: those that an operator must
+// know of are logged here.
+func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		w.WriteHeader(statusClientGone)
+		return
+	}
+	p := problemOf(err)
+	switch p.Status {
+	case http.StatusUnauthorized:
+		challenge(w.Header(), err)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	if p.Status >= http.StatusInternalServerError {
+		h.log.Warn("subscription request failed", "method", r.Method, "status", p.Status, "error", err)
+	}
+	h.write(w, p.Status, "application/problem+json", p)
+}
+
+// challenge hands on what the upstream asks for.
+func challenge(header http.Header, err error) {
+	refusal, ok := errors.AsType[*identity.UnauthenticatedError](err)
+	if !ok || len(refusal.Challenges) == 0 {
+		header.Set("WWW-Authenticate", anyChallenge)
+		return
+	}
+	for _, value := range refusal.Challenges {
+		header.Add("WWW-Authenticate", value)
+	}
+}
+
+// notFound answers a path that is none of ours as it does an id that is not
+// the caller's.
+func (h *handler) notFound(http.ResponseWriter, *http.Request, string) error {
+	return fmt.Errorf("path: %w", ErrNotFound)
+}
