@@ -1,0 +1,34 @@
+-- backlog reads how much waits in a lane and for how long. It writes nothing,
+-- and looks at a bounded number of subscriptions.
+--
+-- KEYS[1]  the lane's prefix
+-- ARGV[1]  offset of the clock, ms
+-- ARGV[2]  subscriptions to look at, of those runnable and of those waiting
+-- result   {events, parked, leases, runnable, waiting, deliveries of the
+--           subscriptions looked at, 1 if those were all, ms the oldest has waited}
+
+local at, sample = now(ARGV[1]), tonumber(ARGV[2])
+-- A table, for the reason given in dispatch.
+local found = { deliveries = 0, oldest = at }
+
+local function age(head)
+  local ok, h = pcall(cjson.decode, head or '')
+  if ok and type(h) == 'table' and type(h.at) == 'number' then found.oldest = math.min(found.oldest, h.at) end
+end
+
+local function look(id)
+  for _, key in ipairs({ queue_key(id), retry_key(id) }) do
+    found.deliveries = found.deliveries + redis.call('ZCARD', key)
+    local first = redis.call('ZRANGE', key, 0, 0)[1]
+    if first then age(redis.call('HGET', event_key(first), 'header')) end
+  end
+end
+
+local last = redis.call('LINDEX', lane .. 'events', -1)
+if last then age(string.match(last, '^[^\n]*')) end
+local runnable, waiting = redis.call('ZCARD', lane .. 'runnable'), redis.call('ZCARD', lane .. 'waiting')
+for _, key in ipairs({ 'runnable', 'waiting' }) do
+  for _, id in ipairs(redis.call('ZRANGE', lane .. key, 0, sample - 1)) do look(id) end
+end
+return { redis.call('LLEN', lane .. 'events'), redis.call('LLEN', lane .. 'parked'), redis.call('ZCARD', lane .. 'leases'),
+  runnable, waiting, found.deliveries, (runnable <= sample and waiting <= sample) and 1 or 0, at - found.oldest }

@@ -1,0 +1,74 @@
+package delivery
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// goneRetry is when to ask again a target that answered 410 while its
+// subscription could not be removed.
+const goneRetry = 5 * time.Second
+
+// deliver makes one attempt, hands its end to the finisher, and frees its slot.
+func (e *Engine) deliver(ctx context.Context, l *lane, d *delivery) {
+	defer e.slots.put(1)
+	m := e.options.Metrics
+	m.inflight.Inc()
+	a := e.attempt(ctx, d)
+	m.inflight.Dec()
+	m.duration.Observe(a.took.Seconds())
+	if a.outcome != Delivered {
+		m.failures.WithLabelValues(a.class).Inc()
+	}
+	e.options.Log.Debug("attempt", "subscription", d.subscription, "event", d.event.ID, "attempt", d.tries+1,
+		"outcome", a.outcome.String(), "status", a.status, "class", a.class, "took", a.took, "error", a.err)
+	l.finished <- e.decide(ctx, d, a)
+}
+
+func (e *Engine) attempt(ctx context.Context, d *delivery) attempt {
+	if d.unreadable != nil {
+		return attempt{outcome: Rejected, class: classUnreadable, err: d.unreadable}
+	}
+	return e.sender.send(ctx, d)
+}
+
+// decide turns an attempt's outcome into what becomes of the delivery.
+func (e *Engine) decide(ctx context.Context, d *delivery, a attempt) finished {
+	f := finished{attempt: a, delivery: d}
+	switch a.outcome {
+	case Delivered:
+		f.step = stepDelivered
+	case Released:
+		f.step = stepReleased
+	case Rejected:
+		f.step = stepDead
+	case Gone:
+		f.step = stepDead // with the subscription gone, finish lets the delivery go
+		if err := e.remove(ctx, d.subscription); err != nil {
+			e.options.Log.Warn("subscription not removed though its target is gone", "subscription", d.subscription, "error", err)
+			f.step, f.after = stepRetry, goneRetry
+		}
+	case Failed:
+		f.step, f.after = e.next(d, a)
+	}
+	return f
+}
+
+// next answers when to try again, or that the delivery is given up.
+func (e *Engine) next(d *delivery, a attempt) (step, time.Duration) {
+	delay, again := e.options.Schedule.After(d.tries+1, rand.Float64())
+	if !again {
+		return stepDead, 0
+	}
+	if a.after > 0 {
+		delay = a.after
+	}
+	return stepRetry, delay
+}
+
+func (e *Engine) remove(ctx context.Context, subscription string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	return e.options.Subscriptions.Remove(ctx, subscription)
+}

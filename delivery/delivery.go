@@ -1,0 +1,96 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookproxy/hookproxy/events"
+)
+
+// delivery is one event on its way to one subscription, under a lease.
+type delivery struct {
+	// lease is the member of leases that proves who holds the delivery.
+	lease        string
+	subscription string
+	sequence     int64
+	// tries counts the attempts that failed before this one.
+	tries int
+
+	event events.Event
+	// unreadable is why there is no event, though dispatch let it through.
+	unreadable error
+
+	target, secret, format string
+}
+
+var errAnswer = errors.New("a script answered what was not expected")
+
+// leaseParts: subscription|event|sequence|attempts|token, as claim.lua writes it.
+const leaseParts = 5
+
+// readClaimed reads claim.lua's answer.
+func readClaimed(rows []any) (claimed, error) {
+	if len(rows) == 0 {
+		return claimed{}, fmt.Errorf("%w: an empty claim", errAnswer)
+	}
+	n, err := integers(rows[0], 6)
+	if err != nil {
+		return claimed{}, err
+	}
+	c := claimed{
+		due: time.Duration(n[0]) * time.Millisecond, lapsed: n[1], letGo: n[2],
+		events: n[3], deleted: n[4], runnable: n[5],
+	}
+	for _, row := range rows[1:] {
+		d, err := readDelivery(row)
+		if err != nil {
+			return claimed{}, err
+		}
+		c.deliveries = append(c.deliveries, d)
+	}
+	return c, nil
+}
+
+func integers(row any, count int) ([]int64, error) {
+	values, ok := row.([]any)
+	if !ok || len(values) != count {
+		return nil, fmt.Errorf("%w: %d numbers, but got %T", errAnswer, count, row)
+	}
+	n := make([]int64, count)
+	for i, v := range values {
+		if n[i], ok = v.(int64); !ok {
+			return nil, fmt.Errorf("%w: a number, but got %T", errAnswer, v)
+		}
+	}
+	return n, nil
+}
+
+// readDelivery reads {lease, header, payload, target URL, secret, format}.
+func readDelivery(row any) (*delivery, error) {
+	values, ok := row.([]any)
+	if !ok || len(values) != 6 {
+		return nil, fmt.Errorf("%w: a delivery, but got %T", errAnswer, row)
+	}
+	var text [6]string
+	for i, v := range values {
+		if text[i], ok = v.(string); !ok {
+			return nil, fmt.Errorf("%w: a string, but got %T", errAnswer, v)
+		}
+	}
+	parts := strings.Split(text[0], "|")
+	if len(parts) != leaseParts {
+		return nil, fmt.Errorf("%w: lease %q", errAnswer, text[0])
+	}
+	d := &delivery{lease: text[0], subscription: parts[0], target: text[3], secret: text[4], format: text[5]}
+	var errSequence, errTries error
+	d.sequence, errSequence = strconv.ParseInt(parts[2], 10, 64)
+	d.tries, errTries = strconv.Atoi(parts[3])
+	if err := errors.Join(errSequence, errTries); err != nil {
+		return nil, fmt.Errorf("%w: lease %q: %w", errAnswer, text[0], err)
+	}
+	d.event, d.unreadable = events.DecodeParts([]byte(text[1]), []byte(text[2]))
+	return d, nil
+}

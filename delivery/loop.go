@@ -1,0 +1,119 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// claimMost bounds how many deliveries one claim takes.
+const claimMost = 64
+
+// loop drives one lane:
+//
+//	wake ──► dispatch (events → deliveries) ──► claim ──► start ──► claim …
+//	  ▲                                           │ nothing left
+//	  └──── wait for the token, or the next due ◄─┘
+type loop struct {
+	queue   *queue
+	waiter  *waiter
+	slots   slots
+	start   func(*delivery)
+	idle    time.Duration
+	log     *slog.Logger
+	metrics *Metrics
+
+	// pending tells that there may be events to dispatch.
+	pending bool
+}
+
+// run ends when ctx is done and waiter is closed. It never ends for an error.
+func (l *loop) run(ctx context.Context) {
+	var out outage
+	l.pending = true
+	for ctx.Err() == nil {
+		err := l.round(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		out.note(ctx, l.log, err)
+	}
+}
+
+// round does what there is to do, and then waits until there may be more.
+func (l *loop) round(ctx context.Context) error {
+	free := l.slots.take(ctx, claimMost)
+	if free == 0 {
+		return nil
+	}
+	got, wait, err := l.work(ctx, free)
+	l.slots.put(free - got)
+	if err != nil || wait <= 0 {
+		return err
+	}
+	// Nobody waits here without a free slot: a process that is full must not
+	// take the token from one that is not.
+	token, err := l.waiter.wait(ctx, l.queue.lane, wait)
+	l.pending = l.pending || token
+	return err
+}
+
+// work dispatches and claims once. It answers how many deliveries it started,
+// and for how long there is nothing else to do.
+func (l *loop) work(ctx context.Context, free int) (int, time.Duration, error) {
+	if l.pending {
+		d, err := l.queue.dispatch(ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		l.pending = d.left > 0
+		l.metrics.countDispatched(d)
+	}
+	c, err := l.queue.claim(ctx, free)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, d := range c.deliveries {
+		l.start(d)
+	}
+	l.metrics.lapsed.Add(float64(c.lapsed))
+	l.pending = c.events > 0
+	if c.deleted > 0 {
+		if _, err := l.queue.purge(ctx); err != nil {
+			return len(c.deliveries), 0, err
+		}
+	}
+	if c.events+c.deleted+c.runnable > 0 || len(c.deliveries) == free {
+		return len(c.deliveries), 0, nil
+	}
+	if c.due >= 0 && c.due < l.idle {
+		return len(c.deliveries), c.due, nil
+	}
+	return len(c.deliveries), l.idle, nil
+}
+
+// Pauses while Redis is away.
+const (
+	minBackOff = 100 * time.Millisecond
+	maxBackOff = 5 * time.Second
+)
+
+// outage is one stretch of time in which Redis did not do what was asked.
+type outage struct{ pause time.Duration }
+
+// note waits after an error, longer each time, and logs the outage's beginning
+// and end, once each.
+func (o *outage) note(ctx context.Context, log *slog.Logger, err error) {
+	switch {
+	case err == nil && o.pause == 0:
+	case err == nil:
+		o.pause = 0
+		log.Info("Redis can be used again; deliveries go on")
+	case o.pause == 0:
+		log.Warn("Redis cannot be used; deliveries wait", "error", err)
+		fallthrough
+	default:
+		o.pause = min(max(2*o.pause, minBackOff), maxBackOff)
+		rest(ctx, o.pause)
+	}
+}

@@ -1,0 +1,84 @@
+package delivery
+
+import (
+	"strconv"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// check holds after every step: no subscription has more leases than its cap,
+// and the count of them is exact.
+func (m *model) check(t *rapid.T) {
+	counted := must(m.client.HGetAll(m.Context(), m.lane.InFlight()).Result())
+	held := map[string]int{}
+	for _, l := range m.held {
+		held[l.subscription]++
+	}
+	for id, n := range held {
+		if n > modelCap || counted[id] != strconv.Itoa(n) {
+			t.Fatalf("%s holds %d, counted %s, the cap is %d", id, n, counted[id], modelCap)
+		}
+	}
+	if len(counted) != len(held) {
+		t.Fatalf("counted %v, held %v", counted, held)
+	}
+}
+
+// checkNothingIsDue holds after a claim that got less than it wanted: whatever
+// is due belongs to an inactive subscription or to one at its cap.
+func (m *model) checkNothingIsDue(t *rapid.T) {
+	held, count := map[string]bool{}, map[string]int{}
+	for _, l := range m.held {
+		held[l.subscription+l.event.ID] = true
+		count[l.subscription]++
+	}
+	for id, s := range m.subs {
+		for event, w := range s.want {
+			if s.active && count[id] < modelCap && !w.dead && w.due <= m.at && !held[id+event] {
+				t.Fatalf("%s is due for %s and was not claimed", event, id)
+			}
+		}
+	}
+}
+
+// settle brings everything to its end: the subscriptions are active, dead
+// letters come back, all targets answer 200. Then every delivery that was due
+// must have been made, once, and nothing may be left.
+func (m *model) settle(t *rapid.T) {
+	for id, s := range m.subs {
+		if !s.deleted {
+			m.setActive(id, "1")
+			if _, _, err := m.replay(m.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	m.pass(24 * time.Hour) // whatever is held has lapsed, whatever waits is due
+	for quiet := 0; quiet < 2; quiet++ {
+		m.purgeSome(t)
+		for c := m.take(10); len(c.deliveries) > 0; c = m.take(10) {
+			quiet = 0
+			for _, d := range c.deliveries {
+				s := m.subs[d.subscription]
+				if s.want[d.event.ID] == nil {
+					t.Fatalf("%s delivered to %s once more", d.event.ID, d.subscription)
+				}
+				delete(s.want, d.event.ID)
+				if got := m.end(d, stepDelivered, 0); got != "ok" {
+					t.Fatalf("finish: %s", got)
+				}
+			}
+		}
+	}
+	for id, s := range m.subs {
+		if len(s.want) > 0 {
+			t.Fatalf("%s was never delivered %v", id, s.want)
+		}
+	}
+	for _, prefix := range []string{"event:", "queue:", "retry:", "dead:", "tries:", "leases", "inflight", "runnable", "waiting", "purge"} {
+		if keys := m.keys(prefix); len(keys) > 0 {
+			t.Fatalf("left behind: %v", keys)
+		}
+	}
+}

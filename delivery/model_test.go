@@ -1,0 +1,249 @@
+package delivery
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/hookproxy/hookproxy/internal/redistest"
+)
+
+// What must hold whatever happens in whatever order, by several workers that
+// come and go: nothing is lost, nothing is delivered after deletion or while
+// inactive, nobody but the holder ends an attempt, no cap is exceeded, nothing
+// comes before it is due, and at the end nothing is left in Redis.
+
+// model is the simple account that the scripts are held against.
+type model struct {
+	*rig
+	at     time.Duration
+	events int
+	subs   map[string]*modelSub
+	held   []*modelLease
+	ended  []*modelLease // leases no longer held, whose finish must be lost
+}
+
+type modelSub struct {
+	active, deleted bool
+	// want is what must still be delivered, by event; state says how it stands.
+	want map[string]*modelDelivery
+}
+
+type modelDelivery struct {
+	tries int
+	due   time.Duration // not to be claimed before
+	dead  bool
+}
+
+type modelLease struct {
+	*delivery
+	until time.Duration
+}
+
+const modelCap = 2
+
+func TestWhateverHappensNothingIsLostOrDeliveredWrongly(t *testing.T) {
+	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
+		r := newRig(t, s)
+		r.cap = modelCap
+		rapid.Check(t, func(rt *rapid.T) {
+			if err := s.Client.FlushAll(t.Context()).Err(); err != nil {
+				rt.Fatal(err)
+			}
+			r.moved.Store(0)
+			m := &model{rig: r, subs: map[string]*modelSub{}}
+			m.TB = failing{t, rt}
+			rt.Repeat(map[string]func(*rapid.T){
+				"subscribe": m.addSubscription, "publish": m.publish, "claim": m.claimSome, "finish": m.finishOne,
+				"finish late": m.finishLate, "renew": m.renewOne, "time": m.timePasses, "pause": m.pause,
+				"delete": m.deleteOne, "replay": m.replayOne, "purge": m.purgeSome, "": m.check,
+			})
+			m.settle(rt)
+		})
+	})
+}
+
+// failing sends the rig's failures to rapid, so that they are shrunk.
+type failing struct {
+	testing.TB
+	rt *rapid.T
+}
+
+func (f failing) Helper()                           {}
+func (f failing) Fatal(args ...any)                 { f.rt.Fatal(args...) }
+func (f failing) Fatalf(format string, args ...any) { f.rt.Fatalf(format, args...) }
+func (f failing) Errorf(format string, args ...any) { f.rt.Errorf(format, args...) }
+
+func (m *model) some(t *rapid.T) (string, *modelSub) {
+	var names []string
+	for i := range len(m.subs) {
+		if name := fmt.Sprint("0-s", i); !m.subs[name].deleted {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		t.Skip("no subscription")
+	}
+	name := rapid.SampledFrom(names).Draw(t, "subscription")
+	return name, m.subs[name]
+}
+
+func (m *model) addSubscription(t *rapid.T) {
+	if len(m.subs) == 5 {
+		t.Skip("enough")
+	}
+	name := fmt.Sprint("s", len(m.subs))
+	id := m.subscribe(name, "contact.create", "http://"+name)
+	m.subs[id] = &modelSub{active: true, want: map[string]*modelDelivery{}}
+}
+
+// publish pushes events, and perhaps one that was there before, and dispatches them.
+func (m *model) publish(t *rapid.T) {
+	if m.events > 0 && rapid.Bool().Draw(t, "again") {
+		m.push(event(rapid.IntRange(0, m.events-1).Draw(t, "old")))
+	}
+	for range rapid.IntRange(1, 3).Draw(t, "events") {
+		e := event(m.events)
+		m.events++
+		m.push(e)
+		if rapid.Bool().Draw(t, "twice") {
+			m.push(e)
+		}
+		for _, s := range m.subs {
+			if !s.deleted {
+				s.want[e.ID] = &modelDelivery{}
+			}
+		}
+	}
+	m.dispatchAll()
+}
+
+func (m *model) claimSome(t *rapid.T) {
+	before := m.held
+	m.held = nil
+	for _, l := range before { // claim returns what has lapsed
+		if l.until <= m.at {
+			m.ended = append(m.ended, l)
+		} else {
+			m.held = append(m.held, l)
+		}
+	}
+	want := rapid.IntRange(1, 6).Draw(t, "want")
+	claimed := m.take(want).deliveries
+	for _, d := range claimed {
+		s := m.subs[d.subscription]
+		w := s.want[d.event.ID]
+		switch {
+		case s.deleted || !s.active:
+			t.Fatalf("%s claimed for %+v", d.event.ID, s)
+		case w == nil || w.dead || w.due > m.at || w.tries != d.tries:
+			t.Fatalf("claimed %+v at %s, but it stands at %+v", d, m.at, w)
+		}
+		for _, l := range m.held {
+			if l.subscription == d.subscription && l.event.ID == d.event.ID {
+				t.Fatalf("%s is held by two", d.event.ID)
+			}
+		}
+		m.held = append(m.held, &modelLease{d, m.at + leaseFor})
+	}
+	if len(claimed) < want {
+		m.checkNothingIsDue(t)
+	}
+}
+
+// finishOne ends an attempt whose lease is held, or has lapsed unnoticed.
+func (m *model) finishOne(t *rapid.T) {
+	if len(m.held) == 0 {
+		t.Skip("nothing held")
+	}
+	i := rapid.IntRange(0, len(m.held)-1).Draw(t, "lease")
+	l := m.held[i]
+	m.held = append(m.held[:i:i], m.held[i+1:]...)
+	m.ended = append(m.ended, l)
+	how := rapid.SampledFrom([]step{stepDelivered, stepRetry, stepDead, stepReleased}).Draw(t, "step")
+	after := time.Duration(rapid.IntRange(0, 3).Draw(t, "after")) * 10 * time.Second
+	got := m.end(l.delivery, how, after)
+	s := m.subs[l.subscription]
+	if s.deleted {
+		if got != finishedGone {
+			t.Fatalf("finish for a deleted subscription: %s", got)
+		}
+		return
+	}
+	if got != "ok" {
+		t.Fatalf("finish of a lease held: %s", got)
+	}
+	w := s.want[l.event.ID]
+	switch how {
+	case stepDelivered:
+		delete(s.want, l.event.ID)
+	case stepRetry:
+		w.tries, w.due = w.tries+1, m.at+after
+	case stepDead:
+		w.tries, w.dead = w.tries+1, true
+	case stepReleased:
+		w.due = m.at + after
+	}
+}
+
+func (m *model) finishLate(t *rapid.T) {
+	if len(m.ended) == 0 {
+		t.Skip("none has ended")
+	}
+	l := rapid.SampledFrom(m.ended).Draw(t, "lease")
+	if got := m.end(l.delivery, stepDelivered, 0); got != finishedLost {
+		t.Fatalf("finish of a lease no longer held: %s, want lost", got)
+	}
+}
+
+func (m *model) renewOne(t *rapid.T) {
+	if len(m.held) == 0 {
+		t.Skip("nothing held")
+	}
+	l := rapid.SampledFrom(m.held).Draw(t, "lease")
+	if lost := must(m.renew(m.Context(), []string{l.lease})); len(lost) > 0 {
+		t.Fatalf("lost %v", lost)
+	}
+	l.until = m.at + leaseFor
+}
+
+func (m *model) timePasses(t *rapid.T) {
+	d := time.Duration(rapid.IntRange(1, 4).Draw(t, "tens")) * 10 * time.Second
+	m.at += d
+	m.pass(d)
+}
+
+func (m *model) pause(t *rapid.T) {
+	id, s := m.some(t)
+	s.active = !s.active
+	m.setActive(id, map[bool]string{true: "1", false: "0"}[s.active])
+}
+
+func (m *model) deleteOne(t *rapid.T) {
+	if rapid.IntRange(0, 3).Draw(t, "rarely") > 0 {
+		t.Skip("not now")
+	}
+	id, s := m.some(t)
+	s.deleted, s.want = true, nil
+	m.remove(id)
+}
+
+func (m *model) replayOne(t *rapid.T) {
+	id, s := m.some(t)
+	if _, _, err := m.replay(m.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range s.want {
+		if w.dead {
+			*w = modelDelivery{}
+		}
+	}
+}
+
+func (m *model) purgeSome(t *rapid.T) {
+	if _, err := m.purge(m.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

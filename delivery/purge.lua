@@ -1,0 +1,33 @@
+-- purge lets go of what deleted subscriptions left behind, a bounded part at a
+-- time. Deliveries in flight are not among it: their finish, or the lapse of
+-- their lease, finds the subscription gone and lets go of them.
+--
+-- KEYS[1]  the lane's prefix
+-- ARGV[1]  offset of the clock, as all scripts have it; not used
+-- ARGV[2]  deliveries and subscriptions after which to stop
+-- result   {deliveries let go, deleted subscriptions left}
+
+local purge = lane .. 'purge'
+local left, gone = tonumber(ARGV[2]), 0
+
+while left > 0 do
+  local id = redis.call('SRANDMEMBER', purge)
+  if not id then break end
+  for _, key in ipairs({ queue_key(id), retry_key(id), dead_key(id) }) do
+    local members = left > 0 and redis.call('ZRANGE', key, 0, left - 1) or {}
+    for _, event in ipairs(members) do
+      redis.call('ZREM', key, event)
+      redis.call('HDEL', tries_key(id), event)
+      release(event)
+    end
+    left, gone = left - #members, gone + #members
+  end
+  if left > 0 then
+    redis.call('DEL', tries_key(id), lane .. 'attempts:' .. id)
+    redis.call('ZREM', lane .. 'runnable', id)
+    redis.call('ZREM', lane .. 'waiting', id)
+    redis.call('SREM', purge, id)
+    left = left - 1
+  end
+end
+return { gone, redis.call('SCARD', purge) }

@@ -1,0 +1,174 @@
+package delivery
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/hookproxy/hookproxy/internal/layout"
+)
+
+var (
+	//go:embed dispatch.lua
+	dispatchLua string
+	//go:embed claim.lua
+	claimLua string
+	//go:embed finish.lua
+	finishLua string
+	//go:embed renew.lua
+	renewLua string
+	//go:embed purge.lua
+	purgeLua string
+	//go:embed replay.lua
+	replayLua string
+	//go:embed backlog.lua
+	backlogLua string
+
+	dispatchScript = layout.NewScript(dispatchLua)
+	claimScript    = layout.NewScript(claimLua)
+	finishScript   = layout.NewScript(finishLua)
+	renewScript    = layout.NewScript(renewLua)
+	purgeScript    = layout.NewScript(purgeLua)
+	replayScript   = layout.NewScript(replayLua)
+	backlogScript  = layout.NewScript(backlogLua)
+	wakeScript     = layout.NewScript("wake()\n")
+)
+
+// How much one script call may do, so that Redis answers others in between.
+const (
+	dispatchEvents     = 100
+	dispatchDeliveries = 500
+	dispatchBytes      = 8 << 20
+	claimBytes         = 4 << 20
+	purgeChunk         = 500
+	replayChunk        = 500
+)
+
+const (
+	// seenFor is for how long an event dispatched once is not dispatched again.
+	seenFor = 24 * time.Hour
+	// attemptsKept is how many attempts a subscription's stream remembers, about.
+	attemptsKept = 100
+	// A subscription is made inactive once it has failed for failingFor without
+	// one success, and at least failingTimes: a target that is asked once a day
+	// has not failed for a day by failing twice.
+	failingFor   = 24 * time.Hour
+	failingTimes = 10
+	// storeTimeout bounds a call to Redis, retries of the client's own included.
+	storeTimeout = 5 * time.Second
+)
+
+// queue is one lane's deliveries in Redis. Each method is one script.
+type queue struct {
+	client     redis.UniversalClient
+	lane       layout.Lane
+	offset     func() int64
+	leaseFor   time.Duration
+	cap        int
+	maxBacklog int
+}
+
+type dispatched struct{ events, deliveries, duplicates, parked, dropped, left int64 }
+
+// dispatch makes deliveries of the events at the right of the list.
+func (q *queue) dispatch(ctx context.Context) (dispatched, error) {
+	n, err := q.run(ctx, dispatchScript, dispatchEvents, dispatchDeliveries, dispatchBytes, q.maxBacklog,
+		int(seenFor.Seconds())).Int64Slice()
+	if err != nil {
+		return dispatched{}, fmt.Errorf("dispatch: %w", err)
+	}
+	return dispatched{n[0], n[1], n[2], n[3], n[4], n[5]}, nil
+}
+
+// claimed is what one claim took, and what it saw that is left to do.
+type claimed struct {
+	deliveries []*delivery
+	// due is how long until the next retry or lapse; negative where none is known.
+	due                       time.Duration
+	lapsed, letGo             int64
+	events, deleted, runnable int64
+}
+
+// claim takes up to want deliveries, each under a new lease.
+func (q *queue) claim(ctx context.Context, want int) (claimed, error) {
+	rows, err := q.run(ctx, claimScript, want, q.cap, q.leaseFor.Milliseconds(), claimBytes, rand.Text()).Slice()
+	if err != nil {
+		return claimed{}, fmt.Errorf("claim: %w", err)
+	}
+	return readClaimed(rows)
+}
+
+// finish ends attempts, and answers for each one of the finished… constants.
+func (q *queue) finish(ctx context.Context, batch []finished) ([]string, error) {
+	args := make([]any, 0, 4+7*len(batch))
+	args = append(args, attemptsKept, failingFor.Milliseconds(), failingTimes, idleWait.Milliseconds())
+	for _, f := range batch {
+		args = append(args, f.delivery.lease, string(f.step), f.after.Milliseconds(), f.status,
+			f.took.Milliseconds(), f.class, f.delivery.tries+1)
+	}
+	results, err := q.run(ctx, finishScript, args...).StringSlice()
+	if err != nil {
+		return nil, fmt.Errorf("finish: %w", err)
+	}
+	return results, nil
+}
+
+// renew extends leases and answers those that are lost.
+func (q *queue) renew(ctx context.Context, leases []string) ([]string, error) {
+	args := make([]any, 0, 1+len(leases))
+	args = append(args, q.leaseFor.Milliseconds())
+	for _, lease := range leases {
+		args = append(args, lease)
+	}
+	held, err := q.run(ctx, renewScript, args...).Int64Slice()
+	if err != nil {
+		return nil, fmt.Errorf("renew: %w", err)
+	}
+	var lost []string
+	for i, h := range held {
+		if h == 0 {
+			lost = append(lost, leases[i])
+		}
+	}
+	return lost, nil
+}
+
+// purge lets go of a part of what deleted subscriptions left, and answers how
+// many subscriptions still have some.
+func (q *queue) purge(ctx context.Context) (int64, error) {
+	n, err := q.run(ctx, purgeScript, purgeChunk).Int64Slice()
+	if err != nil {
+		return 0, fmt.Errorf("purge: %w", err)
+	}
+	return n[1], nil
+}
+
+// replay returns some dead letters to the queue: how many, and how many are left.
+func (q *queue) replay(ctx context.Context, subscription string) (returned, left int64, err error) {
+	n, err := q.run(ctx, replayScript, subscription, replayChunk).Int64Slice()
+	if err != nil {
+		return 0, 0, fmt.Errorf("replay: %w", err)
+	}
+	return n[0], n[1], nil
+}
+
+// wake leaves a token for whoever waits.
+func (q *queue) wake(ctx context.Context) error {
+	if err := q.run(ctx, wakeScript).Err(); err != nil && !errors.Is(err, redis.Nil) {
+		return fmt.Errorf("wake: %w", err)
+	}
+	return nil
+}
+
+// run runs a script to its end even if ctx is done by then: what a claim took
+// must be known, and a finish must count.
+func (q *queue) run(ctx context.Context, script layout.Script, args ...any) *redis.Cmd {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	return script.Run(ctx, q.client, q.lane, append([]any{q.offset()}, args...)...)
+}

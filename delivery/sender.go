@@ -1,0 +1,169 @@
+package delivery
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookproxy/hookproxy/internal/addresses"
+)
+
+var errTarget = errors.New("the target is no http URL")
+
+// Bounds of an exchange with a target.
+const (
+	connectTimeout    = 10 * time.Second
+	idleConnTimeout   = 90 * time.Second
+	maxIdleConns      = 256
+	maxResponseHeader = 64 << 10
+	maxResponseBody   = 64 << 10
+
+	// resolverTrust is for how long one name resolved shows that our DNS works.
+	resolverTrust = time.Minute
+	// ownFaultPause is how long a delivery rests after a fault of ours.
+	ownFaultPause = 30 * time.Second
+)
+
+// sender posts a delivery to its target, once.
+type sender struct {
+	transport *http.Transport
+	timeout   time.Duration
+	agent     string
+	// resolved is when a name last became an address, in ns since 1970.
+	resolved atomic.Int64
+}
+
+func newSender(o Options) *sender {
+	s := &sender{timeout: o.Timeout, agent: "hookproxy/" + o.Version}
+	dialer := &net.Dialer{Timeout: connectTimeout, Resolver: o.Resolver, Control: o.Addresses.Control}
+	s.transport = &http.Transport{
+		// Not ProxyFromEnvironment: the address dialled would be the proxy's, and
+		// the check of the target's address would check nothing.
+		Proxy:                  nil,
+		DialContext:            s.watched(dialer),
+		TLSClientConfig:        o.TLS,
+		TLSHandshakeTimeout:    connectTimeout,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
+		MaxIdleConns:           maxIdleConns,
+		MaxIdleConnsPerHost:    o.PerSubscription,
+		IdleConnTimeout:        idleConnTimeout,
+		MaxResponseHeaderBytes: maxResponseHeader,
+	}
+	return s
+}
+
+// watched dials, and notes when a name could be resolved.
+func (s *sender) watched(d *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := d.DialContext(ctx, network, address)
+		if host, _, splitErr := net.SplitHostPort(address); splitErr == nil && !is[*net.DNSError](err) {
+			if _, literal := netip.ParseAddr(host); literal != nil {
+				s.resolved.Store(time.Now().UnixNano())
+			}
+		}
+		return conn, err
+	}
+}
+
+// close lets go of idle connections.
+func (s *sender) close() { s.transport.CloseIdleConnections() }
+
+// send makes one attempt within the timeout, from resolving the name to the end
+// of the response. Cancelling ctx is the engine's shutdown: the attempt is Released.
+//
+// The transport is used without http.Client around it: no redirect is ever
+// followed, no cookie kept, and no error holds the target's URL.
+func (s *sender) send(ctx context.Context, d *delivery) attempt {
+	start := time.Now()
+	exchange, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	req, err := d.request(exchange, s.agent, start)
+	if err != nil {
+		return attempt{outcome: Rejected, class: classTarget, err: err}
+	}
+	res, err := s.transport.RoundTrip(req)
+	if err != nil {
+		a := s.blame(ctx, err)
+		a.took, a.err = time.Since(start), err
+		return a
+	}
+	a := judge(res, time.Now())
+	// The status decides; the body is read only so that the connection can be
+	// used again, and one too long costs its receiver that connection.
+	_, _ = io.CopyN(io.Discard, res.Body, maxResponseBody)
+	_ = res.Body.Close()
+	a.took = time.Since(start)
+	return a
+}
+
+// blame tells whose fault an exchange without a response is.
+func (s *sender) blame(ctx context.Context, err error) attempt {
+	if ctx.Err() != nil {
+		return attempt{outcome: Released, class: classShutdown}
+	}
+	class := classify(err)
+	if class == classDNS && s.resolverIsDown(err) {
+		return attempt{outcome: Released, class: classOurDNS, after: ownFaultPause}
+	}
+	// A refused address is retried like any other failure. Nothing was sent, a
+	// look-up costs little, and an operator who forgot a network in the allow
+	// list, or a name that pointed astray for an hour, loses no event by it.
+	return attempt{outcome: Failed, class: class}
+}
+
+// resolverIsDown guesses whether a failed look-up is our DNS server's fault. An
+// answer that there is no such name is the target's. Silence or "server failure"
+// may be either, so the names of other targets decide: none resolved for a
+// minute means ours. (With a single target a broken name of its own looks the
+// same; its deliveries then wait, uncharged, until it is mended.)
+func (s *sender) resolverIsDown(err error) bool {
+	dns, ok := errors.AsType[*net.DNSError](err)
+	if !ok || dns.IsNotFound {
+		return false
+	}
+	return time.Since(time.Unix(0, s.resolved.Load())) > resolverTrust
+}
+
+// classify names the kind of an error without a response.
+func classify(err error) string {
+	switch {
+	case errors.Is(err, addresses.ErrRefused):
+		return classRefused
+	case is[*net.DNSError](err):
+		return classDNS
+	case isTimeout(err):
+		return classTimeout
+	case is[*tls.CertificateVerificationError](err), is[tls.RecordHeaderError](err), is[tls.AlertError](err),
+		is[x509.UnknownAuthorityError](err), is[x509.HostnameError](err):
+		return classTLS
+	case isDial(err):
+		return classConnect
+	case is[*net.OpError](err), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return classLost
+	default:
+		return classProtocol
+	}
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
+}
+
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
