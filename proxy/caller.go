@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/hookproxy/hookproxy/identity"
+)
+
+// answerer is what the proxy needs of identity.Question.
+type answerer interface {
+	Answer(ctx context.Context) (identity.Caller, error)
+}
+
+// question is who sent a request, being found out while it is forwarded.
+type question struct {
+	answerer answerer
+	answers  chan answer // one, at most
+	stop     context.CancelFunc
+}
+
+type answer struct {
+	caller identity.Caller
+	err    error
+}
+
+// questionOf takes from the request what the answer needs.
+func (p *Proxy) questionOf(r *http.Request) *question {
+	return &question{answerer: p.ask(r), answers: make(chan answer, 1)}
+}
+
+// startAsking answers the question on a goroutine of its own. The exchange's
+// end cancels it; Wait waits for it. A client that leaves does not: its event
+// still needs a user.
+func (p *Proxy) startAsking(q *question, client context.Context) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(client))
+	q.stop = cancel
+	p.asking.Go(func() {
+		var a answer
+		defer func() { q.answers <- a }()
+		defer p.survive("identity", func() { a.err = fmt.Errorf("%w: panic", identity.ErrUnavailable) })
+		a.caller, a.err = q.answerer.Answer(ctx)
+	})
+}
+
+// wait answers the caller, if patience lasts. It answers
+// identity.ErrUnavailable where it does not.
+func (q *question) wait(patience time.Duration) (user string, err error) {
+	if q == nil {
+		return "", nil
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case a := <-q.answers:
+		return a.caller.User, a.err
+	case <-timer.C:
+		return "", fmt.Errorf("%w: not within %s", identity.ErrUnavailable, patience)
+	}
+}
+
+func (q *question) cancel() {
+	if q != nil && q.stop != nil {
+		q.stop()
+	}
+}

@@ -1,0 +1,160 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/hookproxy/hookproxy/identity"
+	"github.com/hookproxy/hookproxy/rules"
+)
+
+func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	return ctx, cancel
+}
+
+// whoami makes an identity that asks the upstream.
+func whoami(t *testing.T, upstream http.HandlerFunc) Identifier {
+	t.Helper()
+	transport := NewTransport(TransportOptions{})
+	t.Cleanup(transport.CloseIdleConnections)
+	chain, err := identity.New(identity.Options{
+		Upstream: serve(t, upstream), Transport: transport, Entries: []identity.Entry{{Kind: identity.KindWhoami, Get: "/me", User: "id"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chain
+}
+
+// answererFunc stands in for an identity that misbehaves.
+type answererFunc func(ctx context.Context) (identity.Caller, error)
+
+func (f answererFunc) Answer(ctx context.Context) (identity.Caller, error) { return f(ctx) }
+
+func (s *stand) postAs(t *testing.T, token string) {
+	t.Helper()
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/contacts", nil)
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	res, err := s.client.Do(r)
+	if err != nil || res.StatusCode != http.StatusCreated {
+		t.Fatalf("%v, %v", res, err)
+	}
+	res.Body.Close()
+}
+
+func TestTheCallerIsAskedForWhileTheRequestIsForwarded(t *testing.T) {
+	asked, arrived := make(chan struct{}), make(chan struct{})
+	chain := whoami(t, func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-arrived
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"id":"42"}`))
+	})
+	upstream := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		<-asked
+		close(arrived)
+		created(`{"id":7}`)(w, r)
+	})
+	s, p := capturing(t, contacts, upstream, func(o *Options) { o.Identity, o.CallerPatience = chain, time.Minute })
+	s.postAs(t, "t")
+	if e := p.one(t); e.User != "42" || e.Parked != "" {
+		t.Fatalf("published %+v", e)
+	}
+}
+
+func TestEventsOfACallerThatCannotBeFoundOutAreParked(t *testing.T) {
+	enough := make(chan struct{})
+	forever := func(http.ResponseWriter, *http.Request) { <-enough }
+	broken := func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+	refusing := func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusUnauthorized) }
+	for name, c := range map[string]struct {
+		whoami http.HandlerFunc
+		token  string
+		parked string
+	}{
+		"slow":     {forever, "t", parkedIdentityUnavailable},
+		"broken":   {broken, "t", parkedIdentityUnavailable},
+		"refused":  {refusing, "t", rules.ParkedUserUnknown},
+		"stranger": {broken, "", rules.ParkedUserUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, p := capturing(t, contacts, serve(t, created(`{"id":7}`)), func(o *Options) {
+				o.Identity, o.CallerPatience = whoami(t, c.whoami), time.Minute
+				if name == "slow" {
+					o.CallerPatience = time.Millisecond
+					t.Cleanup(func() { close(enough) })
+				}
+			})
+			s.postAs(t, c.token)
+			if e := p.one(t); e.Parked != c.parked || e.User != "" || string(e.Payload) != `{"id":7}` {
+				t.Fatalf("published %+v", e)
+			}
+			eventually(t, s.proxy.metrics.events.WithLabelValues(resultParked, c.parked), 1)
+		})
+	}
+}
+
+func TestParkedReplaysOfStrangersAreNotTakenForOneEvent(t *testing.T) {
+	s, p := capturing(t, contacts, serve(t, created(`{"id":7}`)), func(o *Options) { o.Identity = nil })
+	send := func() string {
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/contacts", nil)
+		r.Header.Set("Idempotency-Key", "1")
+		res, err := s.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return p.one(t).ID
+	}
+	if send() == send() {
+		t.Fatal("two strangers with the same key have one event")
+	}
+}
+
+func TestPanicsOnTheWayToAnEventLeaveTheResponseAlone(t *testing.T) {
+	for where, breakIt := range map[string]func(*Proxy){
+		"match": func(p *Proxy) {
+			p.match = func(string, string) (matcher, rules.CaptureSettings) { panic("match") }
+		},
+		"derive": func(p *Proxy) {
+			p.match = func(string, string) (matcher, rules.CaptureSettings) { return panicking{}, rules.CaptureSettings{} }
+		},
+		"identity": func(p *Proxy) {
+			p.ask = func(*http.Request) answerer {
+				return answererFunc(func(context.Context) (identity.Caller, error) { panic(errors.New("identity")) })
+			}
+		},
+	} {
+		t.Run(where, func(t *testing.T) {
+			s, p := capturing(t, contacts, serve(t, created(`{"id":7}`)), nil)
+			breakIt(s.proxy)
+			if res, body := s.post(t, "/contacts"); res.StatusCode != http.StatusCreated || body != `{"id":7}` {
+				t.Fatalf("the client got %d %q", res.StatusCode, body)
+			}
+			eventually(t, s.proxy.metrics.panics.WithLabelValues(where), 1)
+			switch where {
+			case "derive":
+				eventually(t, s.proxy.metrics.events.WithLabelValues(resultLost, "panic"), 1)
+			case "identity":
+				if e := p.one(t); e.Parked != parkedIdentityUnavailable {
+					t.Fatalf("published %+v", e)
+				}
+			}
+		})
+	}
+}
+
+// panicking is a match with a bug.
+type panicking struct{}
+
+func (panicking) WantsStatus(int) bool                  { return true }
+func (panicking) NeedsRequestBody() bool                { return true }
+func (panicking) NeedsCaller() bool                     { return true }
+func (panicking) Derive(*rules.Exchange) []rules.Result { panic("derive") }

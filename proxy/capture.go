@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+
+	"github.com/hookproxy/hookproxy/rules"
+)
+
+// matcher is what the proxy needs of rules.Match.
+type matcher interface {
+	WantsStatus(status int) bool
+	NeedsRequestBody() bool
+	NeedsCaller() bool
+	Derive(x *rules.Exchange) []rules.Result
+}
+
+// matchIn looks requests up in the rules in force.
+func matchIn(current func() *rules.File) func(string, string) (matcher, rules.CaptureSettings) {
+	return func(method, escapedPath string) (matcher, rules.CaptureSettings) {
+		if current == nil {
+			return nil, rules.CaptureSettings{}
+		}
+		file := current()
+		if file == nil {
+			return nil, rules.CaptureSettings{}
+		}
+		if match := file.Match(method, escapedPath); match != nil {
+			return match, file.Capture
+		}
+		return nil, rules.CaptureSettings{}
+	}
+}
+
+// capture is what a matched exchange carries beside its bytes.
+type capture struct {
+	match    matcher
+	limits   rules.CaptureSettings
+	budget   *budget
+	bond     *detachment // nil: the request ends with its client
+	sent     atomic.Bool // the request's headers are at the upstream
+	question *question   // nil: no rule asks who is calling
+	request  *requestCopy
+	response *heldBody // nil until there is one
+	decoded  lease     // for the response without its codings
+
+	events []string // names, for the log
+	result string   // what became of them, for the log
+}
+
+// capturing answers the capture of a matched request, or nil.
+func (p *Proxy) capturing(x *exchange) (c *capture) {
+	if neverCaptured(x.inbound) {
+		return nil
+	}
+	defer p.survive("match", func() { c = nil })
+	match, limits := p.match(x.inbound.Method, x.path)
+	if match == nil {
+		return nil
+	}
+	p.metrics.matches.Inc()
+	c = &capture{match: match, limits: limits, budget: &p.budget}
+	if c.limits.MaxBody <= 0 {
+		c.limits.MaxBody = rules.DefaultMaxBody
+	}
+	if c.limits.Budget <= 0 {
+		c.limits.Budget = rules.DefaultBudget
+	}
+	c.decoded = c.newLease()
+	c.copyRequest(x.inbound)
+	if p.ask != nil && match.NeedsCaller() {
+		c.question = p.questionOf(x.inbound)
+	}
+	return c
+}
+
+// neverCaptured tells requests whose responses have nothing to capture. An
+// "Upgrade" is no reason: clients offer it on requests that are then answered
+// as usual. That is seen when the answer is there.
+func neverCaptured(r *http.Request) bool {
+	return r.Method == http.MethodHead || r.Method == http.MethodOptions ||
+		strings.HasPrefix(mediaType(r.Header), "application/grpc")
+}
+
+// copyRequest prepares to keep a copy of the request's body, where a rule
+// reads it and it can be kept.
+func (c *capture) copyRequest(r *http.Request) {
+	if r.ContentLength == 0 || !c.match.NeedsRequestBody() {
+		return
+	}
+	c.request = &requestCopy{limit: c.limits.MaxBody, size: r.ContentLength, lease: c.newLease()}
+	switch {
+	case strings.HasPrefix(mediaType(r.Header), "multipart/"):
+		c.request.omitted = rules.OmittedNotJSON // an upload's parts are nobody's payload
+	case r.ContentLength > c.limits.MaxBody:
+		c.request.omitted = omittedTooLarge
+	}
+}
+
+func (c *capture) newLease() lease { return lease{budget: c.budget, most: c.limits.Budget} }
+
+// begin starts what goes on beside the forwarding, and answers the context to
+// forward with.
+func (c *capture) begin(client context.Context, p *Proxy, x *exchange) context.Context {
+	ctx := client
+	if isWrite(x.inbound.Method) {
+		ctx, c.bond = p.detached.follow(client)
+	}
+	if c.question != nil {
+		p.startAsking(c.question, client)
+	}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { c.sent.Store(true) }})
+}
+
+// isWrite tells methods that may change something (RFC 9110 §9.2.1).
+func isWrite(method string) bool {
+	return method != http.MethodGet && method != http.MethodTrace // HEAD and OPTIONS are never captured
+}
+
+// settled lets go of all that served to find the events. The client may take
+// long over what is left of the exchange, and leave whenever it likes.
+func (c *capture) settled() {
+	c.question.cancel()
+	c.request.close()
+	c.decoded.release()
+	c.bond.attach()
+}
+
+// end lets go of everything that the capture holds.
+func (c *capture) end() {
+	c.settled()
+	c.bond.end()
+	c.response.release()
+}
+
+// outlivedClient reports whether the request went on without its client.
+func (c *capture) outlivedClient() bool { return c != nil && c.bond.left() }
+
+// sentInVain reports whether the upstream has the request, so that without an
+// answer nobody knows what became of it.
+func (c *capture) sentInVain() bool { return c != nil && c.sent.Load() }
+
+// uncaptured says why a matched exchange's response is let through as it
+// comes, or "".
+func (c *capture) uncaptured(res *http.Response) string {
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols:
+		return "upgrade"
+	case !c.match.WantsStatus(res.StatusCode):
+		return rules.SkippedStatus
+	case streams[mediaType(res.Header)]:
+		return "stream"
+	}
+	return rules.Uncapturable(res.Header)
+}
+
+// streams are media types of responses that need never end, beside those that
+// rules.Uncapturable knows: waiting for the whole would hold them back.
+var streams = map[string]bool{
+	"application/x-ndjson":    true,
+	"application/jsonl":       true,
+	"application/json-seq":    true, // RFC 7464
+	"application/stream+json": true,
+}
+
+// mediaType answers the Content-Type without its parameters, even where those
+// are malformed.
+func mediaType(h http.Header) string {
+	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(media))
+}

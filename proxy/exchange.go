@@ -1,0 +1,83 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// The kinds of request, as logs and metrics name them.
+const (
+	kindOwn       = "own"
+	kindForwarded = "forwarded"
+)
+
+// exchange is one request and its response on their way through the proxy. The
+// layers that it passes fill it in; the access log reads it at the end.
+type exchange struct {
+	writer  http.ResponseWriter
+	inbound *http.Request // as the server made it: its context ends with the client
+	path    string        // escaped, without the query
+	kind    string
+	started time.Time
+
+	status   int    // what the client got, or was meant to get
+	length   int64  // of the response's body, where it is known in advance; else -1
+	outcome  string // how it ended, in a word
+	reason   string // why it failed, if it did; never a body's or header's text
+	answered bool   // the upstream's response is on its way to the client
+	complete bool   // and the whole of it went
+
+	body    *requestBody          // nil: the request has none
+	broken  atomic.Pointer[error] // why reading the request's body failed
+	capture *capture              // nil: no rule matches
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
+
+// clientGone reports whether the client has left, be it in the middle of its
+// own request.
+func (x *exchange) clientGone() bool {
+	if x.inbound.Context().Err() != nil {
+		return true
+	}
+	err := x.bodyError()
+	var network net.Error
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
+}
+
+// bodyError answers why the request's body could not be read to its end, or nil.
+func (x *exchange) bodyError() error {
+	if err := x.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// closeIfUnread ends the client's connection with this response where its
+// request has not been read to the end. Otherwise net/http would read the rest
+// itself before replying, to make ready for the next request: away from under
+// an upstream that answers while it still reads. HTTP/2 has streams for that.
+//
+// ResponseController.EnableFullDuplex looks like the way to say so, but with it
+// net/http takes what follows a malformed body for the next request.
+func (x *exchange) closeIfUnread() {
+	if x.body != nil && !x.body.ended.Load() && x.inbound.ProtoMajor == 1 {
+		x.writer.Header().Set("Connection", "close")
+	}
+}
+
+// flush sends what the upstream had said before it broke off. net/http drops
+// what it still buffers when a handler panics, which is how ReverseProxy ends
+// such a response; without us the client would have seen it.
+func (x *exchange) flush() {
+	if x.answered && !x.complete {
+		_ = http.NewResponseController(x.writer).Flush() // the client may be what has gone
+	}
+}

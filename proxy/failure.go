@@ -1,0 +1,97 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// statusClientGone is nginx's code for a client that left before its answer.
+// It stands in logs and metrics; nobody is there to read it.
+const statusClientGone = 499
+
+// failure is an answer of the proxy's own, where the upstream gave none.
+type failure struct {
+	status  int
+	outcome string
+	detail  string
+}
+
+// failureOf is the ladder from an error of ReverseProxy's to an answer.
+func failureOf(x *exchange, err error) failure {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge) || errors.As(x.bodyError(), &tooLarge):
+		return failure{http.StatusRequestEntityTooLarge, "too_large", "The request body is too large."}
+	case x.clientGone():
+		return failure{statusClientGone, "client_gone", ""}
+	case x.bodyError() != nil:
+		return failure{http.StatusBadRequest, "bad_request", "The request body could not be read."}
+	case isTimeout(err):
+		return failure{http.StatusGatewayTimeout, "upstream_timeout", "The upstream did not answer in time."}
+	}
+	return failure{http.StatusBadGateway, "upstream_unreachable", "The upstream could not be reached, or broke off."}
+}
+
+func isTimeout(err error) bool {
+	var network net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
+}
+
+// handleError answers for an upstream that did not.
+func (p *Proxy) handleError(_ http.ResponseWriter, out *http.Request, err error) {
+	x := exchangeOf(out.Context())
+	if x.capture.sentInVain() && x.status == 0 && x.bodyError() == nil && isWrite(x.inbound.Method) {
+		p.metrics.outcomeUnknown.Inc()
+		x.capture.result = "outcome_unknown"
+	}
+	p.fail(x, failureOf(x, err), err)
+}
+
+// fail writes the failure as a problem (RFC 9457).
+func (p *Proxy) fail(x *exchange, f failure, err error) {
+	x.status, x.outcome, x.reason = f.status, f.outcome, reasonOf(err)
+	x.closeIfUnread()
+	h := x.writer.Header()
+	if x.inbound.Method == http.MethodConnect {
+		h.Set("Connection", "close") // what follows a CONNECT need not be HTTP
+	}
+	if f.status == statusClientGone {
+		x.writer.WriteHeader(f.status) // or net/http would call it a 200
+		return
+	}
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	x.writer.WriteHeader(f.status)
+	body, _ := json.Marshal(problem{"about:blank", http.StatusText(f.status), f.status, f.detail}) // cannot fail: strings and an int
+	_, _ = x.writer.Write(body)                                                                    // a client that left is no news
+}
+
+// problem is the body of an answer of ours (RFC 9457 §3.1).
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+// reasonOf answers an error's text for the log, without what the transport
+// quotes from a malformed response.
+func reasonOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	var protocol textproto.ProtocolError
+	if errors.As(err, &protocol) {
+		return "malformed header"
+	}
+	text, _, quoted := strings.Cut(err.Error(), `"`)
+	if quoted {
+		text += "…"
+	}
+	return text
+}

@@ -1,0 +1,103 @@
+package proxy
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The ends that an event can come to here.
+const (
+	resultPublished = "published"
+	resultParked    = "parked"
+	resultSkipped   = "skipped"
+	resultLost      = "lost"
+)
+
+// Metrics are what the proxy counts:
+//
+//	hookproxy_requests_total{code,method,kind}      kind: own, forwarded
+//	hookproxy_request_duration_seconds{kind}
+//	hookproxy_matches_total                         requests that a rule matched
+//	hookproxy_events_total{result,reason}           result: published, parked, skipped, lost
+//	hookproxy_outcome_unknown_total                 matched and sent, but the upstream gone before headers
+//	hookproxy_capture_budget_bytes                  held for captured bodies now
+//	hookproxy_detached_requests                     going on without their client now
+//	hookproxy_panics_total{where}
+type Metrics struct {
+	requests       *prometheus.CounterVec
+	duration       *prometheus.HistogramVec
+	matches        prometheus.Counter
+	events         *prometheus.CounterVec
+	outcomeUnknown prometheus.Counter
+	budget         prometheus.Gauge
+	detached       prometheus.Gauge
+	panics         *prometheus.CounterVec
+}
+
+// NewMetrics registers the proxy's metrics with reg.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hookproxy_requests_total", Help: "Requests answered.",
+		}, []string{"code", "method", "kind"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "hookproxy_request_duration_seconds", Help: "Time from a request's headers to the end of its response.",
+			Buckets: prometheus.DefBuckets,
+		}, []string{"kind"}),
+		matches: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "hookproxy_matches_total", Help: "Requests whose method and path some rule matched.",
+		}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hookproxy_events_total", Help: "Events by what became of them. Anything under lost is an event that no subscriber will see.",
+		}, []string{"result", "reason"}),
+		outcomeUnknown: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "hookproxy_outcome_unknown_total", Help: "Matched requests sent to an upstream that was gone before its response's headers.",
+		}),
+		budget: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "hookproxy_capture_budget_bytes", Help: "Bytes of captured bodies held now.",
+		}),
+		detached: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "hookproxy_detached_requests", Help: "Matched requests that go on at the upstream though their client has left.",
+		}),
+		panics: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hookproxy_panics_total", Help: "Panics survived on the way to an event. Each is a bug.",
+		}, []string{"where"}),
+	}
+	reg.MustRegister(m.requests, m.duration, m.matches, m.events, m.outcomeUnknown, m.budget, m.detached, m.panics)
+	return m
+}
+
+func (m *Metrics) request(x *exchange, took time.Duration) {
+	m.requests.WithLabelValues(codeLabel(x.status), methodLabel(x.inbound.Method), x.kind).Inc()
+	m.duration.WithLabelValues(x.kind).Observe(took.Seconds())
+}
+
+// codeLabels spares a conversion a request.
+var codeLabels = func() (labels [600]string) {
+	for code := range labels {
+		labels[code] = strconv.Itoa(code)
+	}
+	return labels
+}()
+
+// codeLabel bounds what an upstream may write into a label. 0 is a request
+// that ended without a status.
+func codeLabel(code int) string {
+	if code < 0 || code >= len(codeLabels) {
+		return "other"
+	}
+	return codeLabels[code]
+}
+
+// methodLabel bounds what a client may write into a label.
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodOptions, http.MethodTrace, http.MethodConnect:
+		return method
+	}
+	return "other"
+}

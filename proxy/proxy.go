@@ -1,0 +1,204 @@
+// Package proxy stands in front of the API. It answers hookproxy's own
+// endpoints, forwards everything else byte for byte, and turns the exchanges
+// that rules match into events that are safe before the client has the answer:
+//
+//	request ─► own path? ──► Own handler
+//	             │ no
+//	             ▼
+//	           match? ──no──► ReverseProxy ─────────────────────────────► client
+//	             │ yes                                                      ▲
+//	             ▼                                                          │
+//	           ReverseProxy ─► hold the response ─► derive ─► publish ─► let it go
+//
+// Whatever goes wrong on the way to an event, the API's own answer goes on.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hookproxy/hookproxy/events"
+	"github.com/hookproxy/hookproxy/identity"
+	"github.com/hookproxy/hookproxy/rules"
+)
+
+// What applies where Options leaves a field zero.
+const (
+	DefaultDetachGrace    = 30 * time.Second
+	DefaultMaxDetached    = 1024
+	DefaultCallerPatience = 250 * time.Millisecond
+)
+
+// Identifier says who is calling, and keeps callers from saying it themselves.
+type Identifier interface {
+	// Ask takes from the request what is needed to answer later.
+	Ask(r *http.Request) *identity.Question
+	// Strip removes what only a trusted proxy may tell the upstream.
+	Strip(r *http.Request)
+}
+
+// Publisher puts events where they are safe.
+type Publisher interface {
+	// Publish returns when every event is safe, or events.ErrNowhere where
+	// none can be. It logs its own failures.
+	Publish(ctx context.Context, batch []events.Event) error
+}
+
+// Options configures New.
+type Options struct {
+	// Upstream is the API: http or https, a host, and perhaps a base path that
+	// is put before every request's own. Required.
+	Upstream *url.URL
+	// Transport reaches the upstream. Nil: NewTransport with its defaults.
+	Transport http.RoundTripper
+	// Rules answers the rules in force; it is called once a request, so they
+	// may be replaced at any time. Nil, or a nil File: nothing matches.
+	Rules func() *rules.File
+	// Identity says who is calling. Nil: nobody is known.
+	Identity Identifier
+	// Publisher takes the events. Required where there are Rules.
+	Publisher Publisher
+	// Own answers the requests under OwnPaths, which never reach the upstream.
+	// Each path counts segment by segment, with everything below it. Own sees
+	// the path in canonical form.
+	Own      http.Handler
+	OwnPaths []string
+	// TrustedProxies are the peers whose Forwarded and X-Forwarded-* headers
+	// are kept and extended. None by default: they are replaced.
+	TrustedProxies []netip.Prefix
+	// Log gets one line a request. Nil: nothing is logged.
+	Log *slog.Logger
+	// Metrics counts. Nil: counted on a registry that nobody reads.
+	Metrics *Metrics
+	// DetachGrace is how long a matched write whose client has left may go on
+	// at the upstream. DefaultDetachGrace.
+	DetachGrace time.Duration
+	// MaxDetached is how many such writes there may be at once; one more ends
+	// with its client. DefaultMaxDetached.
+	MaxDetached int
+	// CallerPatience is how long a finished exchange waits to learn who is
+	// calling before its events are parked. DefaultCallerPatience.
+	CallerPatience time.Duration
+}
+
+// Proxy is the handler in front of the API.
+type Proxy struct {
+	upstream  upstream
+	own       http.Handler
+	ownPaths  ownPaths
+	reverse   *httputil.ReverseProxy
+	match     func(method, escapedPath string) (matcher, rules.CaptureSettings)
+	ask       func(*http.Request) answerer // nil: nobody is known
+	strip     func(*http.Request)
+	publisher Publisher
+	trusted   []netip.Prefix
+	detached  detachments
+	budget    budget
+	patience  time.Duration
+	log       *slog.Logger
+	metrics   *Metrics
+	asking    sync.WaitGroup
+}
+
+// New makes a proxy, or answers everything that is wrong with its options.
+func New(o Options) (*Proxy, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	o = o.withDefaults()
+	p := &Proxy{
+		upstream: newUpstream(o.Upstream), own: o.Own, ownPaths: newOwnPaths(o.OwnPaths),
+		match: matchIn(o.Rules), strip: func(*http.Request) {}, publisher: o.Publisher,
+		trusted: unmapped(o.TrustedProxies), patience: o.CallerPatience, log: o.Log, metrics: o.Metrics,
+		detached: detachments{grace: o.DetachGrace, most: int64(o.MaxDetached), gauge: o.Metrics.detached},
+		budget:   budget{gauge: o.Metrics.budget},
+	}
+	if o.Identity != nil {
+		p.ask = func(r *http.Request) answerer { return o.Identity.Ask(r) }
+		p.strip = o.Identity.Strip
+	}
+	p.reverse = p.newReverseProxy(o.Transport)
+	return p, nil
+}
+
+func (o Options) validate() error {
+	mistakes := []error{checkUpstream(o.Upstream)}
+	if o.Rules != nil && o.Publisher == nil {
+		mistakes = append(mistakes, errors.New("rules without a publisher: their events would go nowhere"))
+	}
+	for _, path := range o.OwnPaths {
+		if o.Own == nil {
+			mistakes = append(mistakes, fmt.Errorf("own path %q without a handler for it", path))
+		}
+		if len(rules.Canonical(path)) == 0 {
+			mistakes = append(mistakes, fmt.Errorf("own path %q would hide the whole API", path))
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Transport == nil {
+		o.Transport = NewTransport(TransportOptions{})
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
+	if o.DetachGrace <= 0 {
+		o.DetachGrace = DefaultDetachGrace
+	}
+	if o.MaxDetached <= 0 {
+		o.MaxDetached = DefaultMaxDetached
+	}
+	if o.CallerPatience <= 0 {
+		o.CallerPatience = DefaultCallerPatience
+	}
+	return o
+}
+
+// ServeHTTP answers our own endpoints and forwards the rest. There is no mux
+// in front of it: both http.ServeMux and gorilla/mux answer unclean paths with
+// redirects that the API never sent.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{writer: w, inbound: r, path: r.URL.EscapedPath(), kind: kindForwarded, started: time.Now()}
+	defer p.record(x)
+	if f, refused := refusal(r); refused {
+		p.fail(x, f, nil)
+		return
+	}
+	if segments, ours := p.ownPaths.cover(x.path); ours {
+		p.serveOwn(x, segments)
+		return
+	}
+	p.forward(x)
+}
+
+// refusal says what no origin server is asked for. CONNECT makes tunnels, and
+// we are no forward proxy (RFC 9110 §9.3.6); "GET mailto:me HTTP/1.1" names
+// nothing that could be forwarded (RFC 9112 §3.2).
+func refusal(r *http.Request) (failure, bool) {
+	switch {
+	case r.Method == http.MethodConnect:
+		return failure{http.StatusNotImplemented, "refused", "CONNECT is not supported."}, true
+	case r.URL.Opaque != "":
+		return failure{http.StatusBadRequest, "refused", "The request target is not a path."}, true
+	}
+	return failure{}, false
+}
+
+// Wait returns when no goroutine of the proxy is left. Call it once no request
+// is being served any more, as after http.Server.Shutdown.
+func (p *Proxy) Wait() { p.asking.Wait() }
