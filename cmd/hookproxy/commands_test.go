@@ -1,0 +1,67 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTheDemoShowsOneVerifiedRoundTrip(t *testing.T) {
+	status, out, stderr := runCommand(t, "demo", "--once")
+	if status != exitOK {
+		t.Fatalf("status %d\n%s\n%s", status, out, stderr)
+	}
+	for _, want := range []string{"201 Created", "whsec_", "webhook-signature: v1,", "byte for byte"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing from:\n%s", want, out)
+		}
+	}
+}
+
+func TestCheckPrintsRoutesAndEvents(t *testing.T) {
+	status, out, stderr := runCommand(t, "check", "../../examples/rules.yaml")
+	if status != exitOK {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	for _, want := range []string{"POST", "/contacts", "contact.create", "contact.delete", "deal.won"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing from:\n%s", want, out)
+		}
+	}
+}
+
+func TestCheckPrintsEveryMistakeWithItsPlace(t *testing.T) {
+	path := writeRules(t, `identity:
+  - whoami: {get: /me, user: id}
+resources:
+  contact: contacts
+rules:
+  - on: FETCH /deals
+    emmit: deal.won
+`)
+	status, out, stderr := runCommand(t, "check", path)
+	if status != exitFailure || out != "" {
+		t.Errorf("status %d, printed %q", status, out)
+	}
+	for _, want := range []string{path + ":4:", path + ":6:", path + ":7:", "emit"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%q is missing from:\n%s", want, stderr)
+		}
+	}
+}
+
+func TestCheckSaysThatAFileIsMissing(t *testing.T) {
+	if status, _, stderr := runCommand(t, "check", "no/such.yaml"); status != exitFailure || !strings.Contains(stderr, "no/such.yaml") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+}
+
+func TestHealthTellsAReadyServerFromNone(t *testing.T) {
+	if status, _, _ := runCommand(t, "health", "--admin", freeAddress(t)); status != exitFailure {
+		t.Errorf("nobody there, and the status is %d", status)
+	}
+	up := start(t, "--upstream", startSample(t), "--redis", "embedded", "--rules", writeRules(t, sampleRules), "--spool", "none")
+	status, out, stderr := runCommand(t, "health", "--admin", strings.TrimPrefix(up.admin, "http://"))
+	if status != exitOK || !strings.Contains(out, `"status":"ok"`) {
+		t.Errorf("status %d: %s%s", status, out, stderr)
+	}
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/hookproxy/hookproxy/internal/layout"
+	"github.com/hookproxy/hookproxy/rules"
+)
+
+// config is settings that have been read and found good.
+type config struct {
+	listen, admin string // admin is empty for none
+	proxies       bool   // forwards and publishes
+	delivers      bool   // runs the workers
+
+	upstream *url.URL // nil where nothing is forwarded
+	rules    *rules.File
+	redis    *redis.UniversalOptions // nil for embedded
+	layout   layout.Layout
+	spool    string // empty for none
+
+	trustedProxies, allowNetworks []netip.Prefix
+
+	certificate *tls.Certificate // nil for plain HTTP
+	upstreamCA  *x509.CertPool   // nil for the system's
+
+	workers      int
+	drainTimeout time.Duration
+	logJSON      bool
+	logLevel     slog.Level
+}
+
+// readConfig checks every setting and answers all that is wrong at once, as
+// settingErrors, or a mistake in the rules file as rules.Mistakes beside them.
+func readConfig(s settings) (config, error) {
+	var r settingReader
+	r.oneOf("role", s.Role, roleAll, roleProxy, roleDeliver)
+	c := config{
+		proxies: s.Role != roleDeliver, delivers: s.Role != roleProxy,
+		listen: s.Listen, workers: s.Workers, drainTimeout: s.DrainTimeout,
+		layout:         layout.Layout{Namespace: s.Namespace, Lanes: s.Lanes},
+		trustedProxies: r.networks("trusted-proxies", s.TrustedProxies),
+		allowNetworks:  r.networks("allow-networks", s.AllowNetworks),
+	}
+	r.readFront(s, &c)
+	r.readStore(s, &c)
+	r.readLog(s, &c)
+	r.atLeastOne("workers", s.Workers)
+	if s.DrainTimeout <= 0 {
+		r.refuse("drain-timeout", s.DrainTimeout.String(), "is not a time above zero, such as 30s")
+	}
+	if s.Admin != none {
+		r.address("admin", s.Admin)
+		c.admin = s.Admin
+	}
+	if len(r.errs) > 0 {
+		return config{}, r.errs
+	}
+	return c, nil
+}
+
+// readFront reads what the proxy needs; a process that only delivers needs
+// none of it but the limits in the rules file, where there is one.
+func (r *settingReader) readFront(s settings, c *config) {
+	if s.Role == roleDeliver {
+		c.rules = &rules.File{}
+		if s.Rules == "" {
+			return
+		}
+	} else {
+		c.upstream = r.upstream(s.Upstream)
+		r.address("listen", s.Listen)
+		r.readTLS(s, c)
+	}
+	source := r.file("rules", s.Rules)
+	if source == nil {
+		return
+	}
+	file, err := rules.Parse(s.Rules, source)
+	if err != nil {
+		r.errs = append(r.errs, err)
+		return
+	}
+	c.rules = file
+}
+
+func (r *settingReader) readTLS(s settings, c *config) {
+	if s.UpstreamCA != "" {
+		c.upstreamCA = x509.NewCertPool()
+		if pem := r.file("upstream-ca", s.UpstreamCA); pem != nil && !c.upstreamCA.AppendCertsFromPEM(pem) {
+			r.refuse("upstream-ca", s.UpstreamCA, "holds no PEM certificate")
+		}
+	}
+	switch {
+	case s.TLSCert == "" && s.TLSKey == "":
+	case s.TLSKey == "":
+		r.refuse("tls-key", "", "is missing beside --tls-cert")
+	case s.TLSCert == "":
+		r.refuse("tls-cert", "", "is missing beside --tls-key")
+	default:
+		pair, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
+		if err != nil {
+			r.refuse("tls-cert", s.TLSCert, "cannot be used with --tls-key %q: %v", s.TLSKey, err)
+		}
+		c.certificate = &pair
+	}
+}
+
+func (r *settingReader) readStore(s settings, c *config) {
+	r.atLeastOne("lanes", s.Lanes)
+	if !validNamespace(s.Namespace) {
+		r.refuse("namespace", s.Namespace, "is not 1 to 64 of a-z, 0-9, -, _ and .")
+	}
+	if s.Spool != none {
+		c.spool = s.Spool
+	}
+	if s.Redis == redisEmbedded {
+		if s.Role != roleAll {
+			r.refuse("redis", s.Redis, "lives inside one process and needs --role all, not %s", s.Role)
+		}
+		return
+	}
+	options, err := parseRedis(s.Redis)
+	if err != nil {
+		// The value is left out: it may hold a password.
+		r.refuse("redis", redactRedis(s.Redis), "%v", err)
+	}
+	c.redis = options
+}
+
+// validNamespace keeps braces out, which would move the hash tag of every key.
+func validNamespace(s string) bool {
+	for _, c := range s {
+		letter := c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.'
+		if !letter {
+			return false
+		}
+	}
+	return len(s) >= 1 && len(s) <= 64
+}
+
+func (r *settingReader) readLog(s settings, c *config) {
+	r.oneOf("log-format", s.LogFormat, "text", "json")
+	c.logJSON = s.LogFormat == "json"
+	if err := c.logLevel.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		r.refuse("log-level", s.LogLevel, "is none of debug, info, warn, error")
+	}
+}
+
+var errNoRedisHost = errors.New("names no host")

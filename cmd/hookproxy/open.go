@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"time"
+
+	"github.com/hookproxy/hookproxy/delivery"
+	"github.com/hookproxy/hookproxy/identity"
+	"github.com/hookproxy/hookproxy/internal/addresses"
+	"github.com/hookproxy/hookproxy/proxy"
+	"github.com/hookproxy/hookproxy/rules"
+	"github.com/hookproxy/hookproxy/subscriptions"
+)
+
+// adminHeaderTimeout bounds how long an asker of the admin listener may take.
+const adminHeaderTimeout = 5 * time.Second
+
+func (p *program) addresses() addresses.Policy {
+	return addresses.Policy{Allow: p.config.allowNetworks}
+}
+
+// openFront wires what stands before the API: identity, the subscription
+// endpoints, and the proxy that forwards the rest.
+func (p *program) openFront(context.Context) error {
+	if !p.config.proxies {
+		return nil
+	}
+	c := p.config
+	transport := proxy.NewTransport(proxy.TransportOptions{CA: c.upstreamCA, H2C: c.upstream.Scheme == "h2c"})
+	p.closers.add(func() error { transport.CloseIdleConnections(); return nil })
+	callers, err := identity.New(identity.Options{
+		Entries: identityEntries(c.rules), Upstream: c.upstream, Transport: transport,
+		TrustedProxies: c.trustedProxies, Log: p.log, Metrics: identity.NewMetrics(p.registry),
+	})
+	if err != nil {
+		return err
+	}
+	paths := c.rules.Subscriptions
+	p.proxy, err = proxy.New(proxy.Options{
+		Upstream: c.upstream, Transport: transport, Identity: callers, Publisher: p.publisher,
+		Rules: func() *rules.File { return c.rules },
+		Own: subscriptions.NewHandler(subscriptions.HandlerOptions{
+			Store: p.store, Identity: callers, Events: c.rules.Events,
+			Path: paths.Path, EventsPath: paths.EventsPath, AllowTarget: p.addresses().Check,
+			Log: p.log, Metrics: subscriptions.NewMetrics(p.registry),
+		}),
+		OwnPaths:       []string{paths.Path, paths.EventsPath},
+		TrustedProxies: c.trustedProxies, Log: p.log, Metrics: proxy.NewMetrics(p.registry),
+	})
+	if err != nil {
+		return err
+	}
+	return p.serveFront()
+}
+
+func (p *program) serveFront() error {
+	listener, err := listen(p.config.listen)
+	if err != nil {
+		return err
+	}
+	front := proxy.NewServer(proxy.ServerOptions{Handler: p.proxy, TLS: p.tlsConfig(), Log: p.log})
+	p.front = &server{http: front, listener: listener, tls: p.config.certificate != nil, drain: p.config.drainTimeout}
+	p.closers.add(p.front.close)
+	return nil
+}
+
+// tlsConfig answers what the front serves HTTPS with; nil for plain HTTP.
+func (p *program) tlsConfig() *tls.Config {
+	if p.config.certificate == nil {
+		return nil
+	}
+	return &tls.Config{Certificates: []tls.Certificate{*p.config.certificate}, MinVersion: tls.VersionTLS12}
+}
+
+// identityEntries hands the file's identity section to the package that acts on it.
+func identityEntries(file *rules.File) []identity.Entry {
+	entries := make([]identity.Entry, len(file.Identity))
+	for i, r := range file.Identity {
+		entries[i] = identity.Entry{Kind: r.Kind, Header: r.Header, Get: r.Get, User: r.User, Credentials: r.Credentials}
+	}
+	return entries
+}
+
+func (p *program) openEngine(context.Context) error {
+	if !p.config.delivers {
+		return nil
+	}
+	engine, err := delivery.New(delivery.Options{
+		Client: p.redis, Layout: p.config.layout, Subscriptions: p.store, Addresses: p.addresses(),
+		Workers: p.config.workers, MaxBacklog: p.config.rules.Subscriptions.MaxBacklog,
+		DrainTimeout: p.config.drainTimeout, Version: version(), Log: p.log, Metrics: delivery.NewMetrics(p.registry),
+	})
+	p.engine = engine
+	return err
+}
+
+func (p *program) openAdmin(context.Context) error {
+	if p.config.admin == "" {
+		return nil
+	}
+	p.registry.MustRegister(&backlogCollector{func(ctx context.Context) ([]delivery.Backlog, error) {
+		return delivery.ReadBacklog(ctx, p.redis, p.config.layout)
+	}})
+	listener, err := listen(p.config.admin)
+	if err != nil {
+		return err
+	}
+	p.admin = &server{
+		http:     &http.Server{Handler: newAdminHandler(p.health, p.registry), ReadHeaderTimeout: adminHeaderTimeout},
+		listener: listener, drain: adminHeaderTimeout,
+	}
+	p.closers.add(p.admin.close)
+	return nil
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/hookproxy/hookproxy/delivery"
+	"github.com/hookproxy/hookproxy/events"
+	"github.com/hookproxy/hookproxy/internal/layout"
+	"github.com/hookproxy/hookproxy/proxy"
+	"github.com/hookproxy/hookproxy/subscriptions"
+)
+
+// program is all of hookproxy as one value, wired but for its rules and
+// settings, that a test can start on port 0 and stop.
+//
+//	front ─► publisher ─► Redis ─► engine ─► target URLs
+//	             └─► spool ─┘
+type program struct {
+	config   config
+	log      *slog.Logger
+	registry *prometheus.Registry
+	health   *health
+	closers  closers
+
+	redis     redis.UniversalClient // for everything but publishing
+	store     *subscriptions.Store
+	embedded  *embeddedRedis    // nil with a real Redis
+	spool     *events.Spool     // nil where there is none
+	publisher *events.Publisher // nil where nothing is forwarded
+	engine    *delivery.Engine  // nil where nothing is delivered
+	proxy     *proxy.Proxy      // nil where nothing is forwarded
+	front     *server           // serves proxy
+	admin     *server           // nil where there is none
+}
+
+// newProgram opens everything that the settings name: listeners, the spool,
+// Redis clients. Redis itself may be away; what can be wrong with a setting is
+// found here. On an error nothing stays open.
+func newProgram(ctx context.Context, c config, log *slog.Logger) (*program, error) {
+	p := &program{config: c, log: log, registry: prometheus.NewRegistry(), health: &health{}}
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, open := range []func(context.Context) error{
+		p.openRedis, p.openPublisher, p.openFront, p.openEngine, p.openAdmin,
+	} {
+		if err := open(ctx); err != nil {
+			return nil, errors.Join(err, p.closers.close())
+		}
+	}
+	return p, nil
+}
+
+// run serves until ctx is done or a part of the program fails. It stops in this
+// order, so that what one part still hands on, the next is there to take:
+//
+//  1. readiness says stopped; the front stops accepting and finishes its
+//     requests, each with its events; the engine stops claiming and finishes
+//     its deliveries, or hands them back;
+//  2. the publisher finishes what is pending;
+//  3. the admin listener, so that the drain could be watched; the embedded Redis;
+//  4. clients and files are closed.
+func (p *program) run(ctx context.Context) error {
+	p.announce()
+	p.health.serving.Store(true)
+	context.AfterFunc(ctx, func() {
+		p.health.serving.Store(false)
+		p.log.Info("stopping", "within", p.config.drainTimeout)
+	})
+	err := runComponents(ctx, p.phases())
+	p.health.serving.Store(false)
+	err = errors.Join(err, p.closers.close())
+	p.log.Info("stopped")
+	return err
+}
+
+func (p *program) phases() [][]component {
+	var working, publishing, rest []component
+	if p.front != nil {
+		working = append(working, component{"proxy", p.runFront})
+		publishing = append(publishing, component{"publisher", p.publisher.Run})
+	}
+	if p.engine != nil {
+		working = append(working, component{"delivery", p.engine.Run})
+	}
+	if p.admin != nil {
+		rest = append(rest, component{"admin", p.admin.run})
+	}
+	if p.embedded != nil {
+		rest = append(rest, component{"embedded Redis", p.embedded.run})
+	}
+	return [][]component{working, publishing, rest}
+}
+
+// runFront serves until ctx is done, and returns when neither a request nor a
+// question about its caller is left.
+func (p *program) runFront(ctx context.Context) error {
+	defer p.proxy.Wait()
+	return p.front.run(ctx)
+}
+
+// announce says where everything is, and what the settings give up.
+func (p *program) announce() {
+	if p.embedded != nil {
+		p.log.Warn("the embedded Redis lives in this process: subscriptions and events are gone when it ends")
+	}
+	if p.front != nil {
+		p.log.Info("forwarding", "listen", p.front.url(), "upstream", p.config.upstream.String(), "rules", len(p.config.rules.Rules))
+		if p.spool == nil {
+			p.log.Warn("no spool: an event that Redis does not take at once is lost")
+		}
+	}
+	if p.engine != nil {
+		p.log.Info("delivering", "workers", p.config.workers)
+	}
+	if p.admin != nil {
+		p.log.Info("admin", "listen", p.admin.url())
+	}
+}
+
+// openRedis makes the client, and refuses a store with another layout. A Redis
+// that is away now is no reason not to start.
+func (p *program) openRedis(ctx context.Context) error {
+	if p.config.redis == nil {
+		embedded, err := startEmbeddedRedis()
+		if err != nil {
+			return err
+		}
+		p.closers.add(embedded.close)
+		p.embedded = embedded
+		p.config.redis = universal(&redis.Options{})
+		p.config.redis.Addrs = []string{embedded.server.Addr()}
+	}
+	p.redis = redis.NewUniversalClient(p.config.redis)
+	p.closers.add(p.redis.Close)
+	p.health.ping = func(ctx context.Context) error { return p.redis.Ping(ctx).Err() }
+
+	err := layout.Check(ctx, p.redis, p.config.layout)
+	if errors.Is(err, layout.ErrMismatch) {
+		return err
+	}
+	if err != nil {
+		p.log.Warn("Redis is away; starting without it", "error", err)
+	}
+	p.store = subscriptions.NewStore(subscriptions.StoreOptions{
+		Client: p.redis, Layout: p.config.layout, MaxPerUser: p.config.rules.Subscriptions.MaxPerUser,
+	})
+	return nil
+}
+
+func (p *program) openPublisher(context.Context) error {
+	p.health.spooled = func() int { return 0 }
+	if !p.config.proxies {
+		return nil
+	}
+	if p.config.spool != "" {
+		spool, err := events.OpenSpool(p.config.spool, events.SpoolOptions{Layout: p.config.layout})
+		if err != nil {
+			return fmt.Errorf("--spool: %w", err)
+		}
+		p.closers.add(spool.Close)
+		p.spool = spool
+		p.health.spooled = func() int { return spool.Len() }
+	}
+	options := *p.config.redis
+	events.PublishOptions(&options)
+	client := redis.NewUniversalClient(&options)
+	p.closers.add(client.Close)
+	p.publisher = events.NewPublisher(events.Options{
+		Client: client, Layout: p.config.layout, Spool: p.spool,
+		Log: p.log, Metrics: events.NewMetrics(p.registry),
+	})
+	return nil
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// runCommand runs the program's own entry point, without a process.
+func runCommand(t *testing.T, args ...string) (status int, out, err string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	status = run(t.Context(), args, streams{&stdout, &stderr})
+	return status, stdout.String(), stderr.String()
+}
+
+func TestABadSettingIsRefusedNamingKeyAndValue(t *testing.T) {
+	good := []string{"serve", "--upstream", "http://127.0.0.1:1", "--rules", writeRules(t, sampleRules)}
+	notPEM := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(notPEM, []byte("not a certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--upstream", ""}, `--upstream (HOOKPROXY_UPSTREAM): "" is no URL`},
+		{[]string{"--upstream", "ftp://x"}, `--upstream (HOOKPROXY_UPSTREAM): "ftp://x" has the scheme "ftp"`},
+		{[]string{"--upstream", "http://"}, `--upstream (HOOKPROXY_UPSTREAM): "http:" has no host`},
+		{[]string{"--upstream", "http://u:p@h"}, `"http://u:xxxxx@h" has more than`},
+		{[]string{"--listen", "8080"}, `--listen (HOOKPROXY_LISTEN): "8080" is not host:port`},
+		{[]string{"--listen", ":99999"}, `--listen (HOOKPROXY_LISTEN): ":99999" has no port`},
+		{[]string{"--admin", "x"}, `--admin (HOOKPROXY_ADMIN): "x" is not host:port`},
+		{[]string{"--role", "both"}, `--role (HOOKPROXY_ROLE): "both" is none of all, proxy, deliver`},
+		{[]string{"--redis", "mysql://x"}, `--redis (HOOKPROXY_REDIS): "mysql://x" is neither`},
+		{[]string{"--redis", "redis://user:hush@h:port"}, `--redis (HOOKPROXY_REDIS): "redis://…@h:port" is not a Redis URL`},
+		{[]string{"--redis", "embedded", "--role", "proxy"}, `"embedded" lives inside one process`},
+		{[]string{"--namespace", "a{b}"}, `--namespace (HOOKPROXY_NAMESPACE): "a{b}" is not`},
+		{[]string{"--lanes", "0"}, `--lanes (HOOKPROXY_LANES): "0" is not a number`},
+		{[]string{"--workers=-1"}, `--workers (HOOKPROXY_WORKERS): "-1" is not a number`},
+		{[]string{"--drain-timeout", "0s"}, `--drain-timeout (HOOKPROXY_DRAIN_TIMEOUT): "0s" is not`},
+		{[]string{"--trusted-proxies", "10.0.0.0/8,ten"}, `--trusted-proxies (HOOKPROXY_TRUSTED_PROXIES): "ten" is neither`},
+		{[]string{"--allow-networks", "10.0.0.0/64"}, `--allow-networks (HOOKPROXY_ALLOW_NETWORKS): "10.0.0.0/64" is neither`},
+		{[]string{"--tls-cert", "cert.pem"}, `--tls-key (HOOKPROXY_TLS_KEY): "" is missing beside --tls-cert`},
+		{[]string{"--tls-cert", "no.pem", "--tls-key", "no.pem"}, `--tls-cert (HOOKPROXY_TLS_CERT): "no.pem" cannot be used`},
+		{[]string{"--upstream-ca", notPEM}, `holds no PEM certificate`},
+		{[]string{"--rules", "no.yaml"}, `--rules (HOOKPROXY_RULES): "no.yaml" cannot be read`},
+		{[]string{"--rules", writeRules(t, "rule: []")}, `rules.yaml:1:1:`},
+		{[]string{"--log-format", "xml"}, `--log-format (HOOKPROXY_LOG_FORMAT): "xml" is none of`},
+		{[]string{"--log-level", "loud"}, `--log-level (HOOKPROXY_LOG_LEVEL): "loud" is none of`},
+		{[]string{"--listn", ":80"}, `unknown flag --listn`},
+	} {
+		status, _, stderr := runCommand(t, append(good, c.args...)...)
+		if status != exitUsage || !strings.Contains(stderr, c.want) {
+			t.Errorf("%v: status %d, %q; want status %d and %q", c.args, status, stderr, exitUsage, c.want)
+		}
+		if strings.Contains(stderr, "hush") {
+			t.Errorf("%v: the password is printed: %q", c.args, stderr)
+		}
+	}
+}
+
+func TestEveryBadSettingIsToldAtOnce(t *testing.T) {
+	_, _, stderr := runCommand(t, "serve", "--upstream", "x", "--role", "x", "--rules", "x", "--lanes", "0")
+	for _, flag := range []string{"--upstream", "--rules", "--lanes", "--role"} {
+		if !strings.Contains(stderr, flag) {
+			t.Errorf("%s is missing from %q", flag, stderr)
+		}
+	}
+}
+
+func TestEverySettingHasAnEnvironmentTwin(t *testing.T) {
+	t.Setenv("HOOKPROXY_UPSTREAM", "gopher://hole")
+	t.Setenv("HOOKPROXY_TRUSTED_PROXIES", "10.0.0.0/8,everybody")
+	_, _, stderr := runCommand(t, "serve", "--rules", writeRules(t, sampleRules))
+	for _, value := range []string{"gopher", "everybody"} {
+		if !strings.Contains(stderr, value) {
+			t.Errorf("%s, from the environment, is missing from %q", value, stderr)
+		}
+	}
+	if strings.Contains(stderr, `"10.0.0.0`) {
+		t.Errorf("a good network is refused: %q", stderr)
+	}
+}
+
+func TestARedisURLNamesOneServerAClusterOrSentinels(t *testing.T) {
+	for _, c := range []struct {
+		url     string
+		addrs   string
+		master  string
+		cluster bool
+		tls     bool
+	}{
+		{"redis://h", "h:6379", "", false, false},
+		{"redis://:p@h:1/2", "h:1", "", false, false},
+		{"rediss://u:p@h:1", "h:1", "", false, true},
+		{"redis://h:1?cluster=true", "h:1", "", true, false},
+		{"redis://u:p%40@a:1,b,[::1]:3", "a:1 b:6379 [::1]:3", "", false, false},
+		{"redis://a:1,b:2/4?master_name=mymaster", "a:1 b:2", "mymaster", false, false},
+	} {
+		got, err := parseRedis(c.url)
+		if err != nil {
+			t.Errorf("%s: %v", c.url, err)
+			continue
+		}
+		if addrs := strings.Join(got.Addrs, " "); addrs != c.addrs || got.MasterName != c.master ||
+			got.IsClusterMode != c.cluster || (got.TLSConfig != nil) != c.tls {
+			t.Errorf("%s: addresses %s, master %q, cluster %t, TLS %t", c.url, addrs, got.MasterName, got.IsClusterMode, got.TLSConfig != nil)
+		}
+	}
+	got, err := parseRedis("redis://user:pa%3Ass@h/2")
+	if err != nil || got.Username != "user" || got.Password != "pa:ss" || got.DB != 2 {
+		t.Errorf("user %q, password %q, database %d, %v", got.Username, got.Password, got.DB, err)
+	}
+	for _, bad := range []string{"redis://", "redis://a,,b", "redis://h/x", "redis://a,b/2", "redis://h?unknown=1", "h:6379", ""} {
+		if _, err := parseRedis(bad); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
