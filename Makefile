@@ -1,0 +1,36 @@
+# What a contributor runs. CI runs the same words.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+.PHONY: demo test test-short lint bench fuzz build docker
+
+demo: ## The main job on one machine, with nothing but Go.
+	go run ./cmd/hookproxy demo
+
+test: ## Everything, with the race detector.
+	go test -race ./...
+
+test-short: ## What a save deserves.
+	go test -short ./...
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt these"; exit 1; }
+	go vet ./...
+	go mod tidy -diff
+
+bench: ## Figures with allocations; compare ratios within one run.
+	go test -run '^$$' -bench . -benchmem ./...
+
+FUZZTIME ?= 30s
+fuzz: ## Each fuzz target for a while.
+	@set -e; for package in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+build: ## One static binary in bin/.
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o bin/hookproxy ./cmd/hookproxy
+
+docker:
+	docker build --build-arg VERSION=$(VERSION) -t hookproxy:$(VERSION) .
