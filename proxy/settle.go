@@ -3,7 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -25,17 +27,16 @@ const parkedIdentityUnavailable = "identity_unavailable"
 func (p *Proxy) settle(x *exchange, res *http.Response) {
 	c := x.capture
 	defer c.settled()
+	defer p.survive("derive", func() {
+		c.result = resultLost
+		p.metrics.events.WithLabelValues(resultLost, "panic").Inc()
+	})
 	if why := c.uncaptured(res); why != "" {
 		c.result = resultSkipped
 		p.metrics.events.WithLabelValues(resultSkipped, why).Inc()
 		return
 	}
-	body := c.hold(res)
-	defer p.survive("derive", func() {
-		c.result = resultLost
-		p.metrics.events.WithLabelValues(resultLost, "panic").Inc()
-	})
-	batch := p.derive(x, res, body)
+	batch := p.derive(x, res, c.hold(res))
 	if len(batch) == 0 {
 		return
 	}
@@ -127,7 +128,16 @@ func (p *Proxy) count(c *capture, batch []events.Event, err error) {
 func (p *Proxy) survive(where string, then func()) {
 	if v := recover(); v != nil {
 		p.metrics.panics.WithLabelValues(where).Inc()
-		p.log.Error("panic survived; the API's response goes on", "where", where, "panic", v, "stack", string(debug.Stack()))
+		p.log.Error("panic survived; the API's response goes on", "where", where, "panic", panicText(v), "stack", string(debug.Stack()))
 		then()
 	}
+}
+
+// panicText leaves out what a panic says, but for the runtime's own: it may
+// quote a body.
+func panicText(v any) string {
+	if err, ok := v.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", v)
 }
