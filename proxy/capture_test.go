@@ -300,6 +300,22 @@ func TestAReplayedRequestIsTheSameEvent(t *testing.T) {
 	}
 }
 
+func TestTwoRulesOnOneLineHaveTwoEventsOfAReplayableRequest(t *testing.T) {
+	const oneLine = `rules: [{on: POST /contacts, emit: contact.create}, {on: POST /contacts, emit: audit.write}]`
+	s, p := capturing(t, oneLine, serve(t, created(`{"id":7}`)), nil)
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/contacts", nil)
+	r.Header.Set("Idempotency-Key", "k")
+	res, err := s.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	batch := receive(t, p.batches)
+	if len(batch) != 2 || batch[0].ID == batch[1].ID {
+		t.Fatalf("published %+v; want two events that dispatch can tell apart", batch)
+	}
+}
+
 func TestMetricsAndLogTakeNoSecretsFromRequests(t *testing.T) {
 	s, p := capturing(t, contacts, serve(t, created(`{"id":1,"secret":"s3cret"}`)), nil)
 	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/contacts?key=s3cret", strings.NewReader(`{"password":"s3cret"}`))

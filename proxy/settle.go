@@ -100,7 +100,8 @@ func idOf(e events.Event, item int, x *exchange, h http.Header) string {
 	if e.Resource != "" {
 		key += "\n" + e.Resource // no header holds a newline
 	}
-	return events.ReplayID(e.User, x.inbound.Method, x.path, key, e.Rule, item)
+	// A line of rules.yaml may hold several rules; what they emit differs.
+	return events.ReplayID(e.User, x.inbound.Method, x.path, key, e.Rule+" "+e.Name, item)
 }
 
 // count notes what became of the events.
