@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 )
@@ -21,9 +22,18 @@ func (e *Engine) deliver(ctx context.Context, l *lane, d *delivery) {
 	if a.outcome != Delivered {
 		m.failures.WithLabelValues(a.class).Inc()
 	}
-	e.options.Log.Debug("attempt", "subscription", d.subscription, "event", d.event.ID, "attempt", d.tries+1,
-		"outcome", a.outcome.String(), "status", a.status, "class", a.class, "took", a.took, "error", a.err)
+	e.options.Log.Log(ctx, levelOf(a.outcome), "delivery attempt", "subscription", d.subscription, "event", d.event.ID, "attempt", d.tries+1,
+		"outcome", a.outcome.String(), "status", a.status, "class", a.class, "duration", a.took, "error", a.err)
 	l.finished <- e.decide(ctx, d, a)
+}
+
+// levelOf tells of what went wrong in a log that is read by default: whoever
+// waits for a hook that does not come looks there first.
+func levelOf(o Outcome) slog.Level {
+	if o == Delivered || o == Released {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 func (e *Engine) attempt(ctx context.Context, d *delivery) attempt {
