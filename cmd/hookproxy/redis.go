@@ -53,6 +53,9 @@ func parseRedis(value string) (*redis.UniversalOptions, error) {
 func universal(o *redis.Options) *redis.UniversalOptions {
 	return &redis.UniversalOptions{
 		Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig,
+		// One repetition gets past a connection that Redis has closed; more only
+		// keep a caller waiting for a Redis that is away.
+		MaxRetries: 1, DialerRetries: 1,
 		DialTimeout: storeTimeout, ReadTimeout: storeTimeout, WriteTimeout: storeTimeout,
 		ContextTimeoutEnabled: true, ClientName: "hookproxy",
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
