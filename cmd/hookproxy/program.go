@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -97,11 +98,19 @@ func (p *program) phases() [][]component {
 	return [][]component{working, publishing, rest}
 }
 
-// runFront serves until ctx is done, and returns when neither a request nor a
-// question about its caller is left.
+// runFront serves until ctx is done, and returns when no request is left, or
+// the drain timeout has passed.
 func (p *program) runFront(ctx context.Context) error {
-	defer p.proxy.Wait()
-	return p.front.run(ctx)
+	drained, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(p.config.drainTimeout, cancel) })()
+	if err := p.front.run(ctx); err != nil {
+		return err
+	}
+	if err := p.proxy.Wait(drained); err != nil {
+		p.log.Warn("the drain timeout has passed", "error", err)
+	}
+	return nil
 }
 
 // announce says where everything is, and what the settings give up.
