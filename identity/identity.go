@@ -6,6 +6,7 @@
 //
 //	header     a trusted proxy in front says who it is
 //	basic      a user name that the upstream accepted with its password
+//	jwt        a token says it, which a known issuer signed for this API
 //	whoami     the upstream says who it is, asked with the caller's credentials
 //	anonymous  everybody is one fixed user
 package identity

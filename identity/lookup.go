@@ -66,16 +66,24 @@ func (l *lookup) concerns(h http.Header) bool {
 	return false
 }
 
-func (l *lookup) question(r *http.Request) *Question {
-	q := &Question{lookup: l, host: r.Host, credentials: make([][]string, len(l.probe.credentials))}
+// looked is a question for a lookup: all of a request that the answer depends on.
+type looked struct {
+	*lookup
+	host        string
+	credentials [][]string // values of each of the probe's credential headers
+	name        string     // what a lookup that reads no body answers
+}
+
+func (l *lookup) question(r *http.Request) *looked {
+	q := &looked{lookup: l, host: r.Host, credentials: make([][]string, len(l.probe.credentials))}
 	for i, name := range l.probe.credentials {
 		q.credentials[i] = slices.Clone(r.Header[name])
 	}
 	return q
 }
 
-func (l *lookup) answer(ctx context.Context, q *Question) (Caller, error) {
-	key := l.key(q)
+func (q *looked) answer(ctx context.Context) (Caller, error) {
+	l, key := q.lookup, q.key()
 	if caller, err, ok := l.recall(key); ok {
 		l.metrics.cached.WithLabelValues(l.kind).Inc()
 		return caller, err
@@ -110,7 +118,7 @@ func (l *lookup) recall(key cacheKey) (Caller, error, bool) {
 
 // fetch asks the upstream and remembers what it said. What it could not say is
 // not remembered.
-func (l *lookup) fetch(key cacheKey, q *Question) (caller Caller, err error) {
+func (l *lookup) fetch(key cacheKey, q *looked) (caller Caller, err error) {
 	// An answer that trips a parser must not take the whole proxy with it.
 	defer func() {
 		if p := recover(); p != nil {
@@ -121,7 +129,7 @@ func (l *lookup) fetch(key cacheKey, q *Question) (caller Caller, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
 	defer cancel()
 	start := time.Now()
-	user, err := l.probe.ask(ctx, q.host, q.credentials)
+	user, err := l.probe.ask(ctx, q)
 	l.metrics.duration.WithLabelValues(l.kind).Observe(time.Since(start).Seconds())
 	l.report(err)
 	if refusal, ok := errors.AsType[*UnauthenticatedError](err); ok {
@@ -148,15 +156,15 @@ func (l *lookup) report(err error) {
 	}
 	now, last := l.now().UnixNano(), l.warned.Load()
 	if (last == 0 || now-last >= int64(warnEvery)) && l.warned.CompareAndSwap(last, now) {
-		l.log.Warn("identity cannot be asked at the upstream", "resolver", l.kind, "path", l.probe.url.Path, "error", err)
+		l.log.Warn("identity cannot be asked at the upstream", "resolver", l.kind, "path", l.probe.name(), "error", err)
 	}
 }
 
 // key folds everything that the answer depends on into one value. Each part
 // has its length before it, and each list its count, so that no two questions
 // run together.
-func (l *lookup) key(q *Question) cacheKey {
-	mac := hmac.New(sha256.New, l.secret[:])
+func (q *looked) key() cacheKey {
+	mac := hmac.New(sha256.New, q.secret[:])
 	// A hash's Write never fails.
 	number := func(n int) { _, _ = mac.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) }
 	text := func(s string) { number(len(s)); _, _ = mac.Write([]byte(s)) }

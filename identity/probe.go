@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -28,22 +27,18 @@ var unpassable = []string{"Accept-Encoding", "Connection", "Content-Length", "Ex
 
 // probe is one fixed GET at the upstream.
 type probe struct {
-	url         *url.URL
+	endpoint
 	credentials []string // canonical header names
-	transport   http.RoundTripper
 	// read finds the user in a 2xx answer's JSON. Nil: 2xx says it all.
 	read func(body []byte) (string, error)
 }
 
 func newProbe(o Options, entry Entry, read func([]byte) (string, error)) (*probe, error) {
-	if o.Upstream == nil || o.Transport == nil {
-		return nil, errors.New("needs an upstream and a transport")
-	}
-	target, err := targetOf(o.Upstream, entry.Get)
+	at, err := newEndpoint(o, entry.Get, "")
 	if err != nil {
 		return nil, err
 	}
-	p := &probe{url: target, transport: o.Transport, read: read}
+	p := &probe{endpoint: at, read: read}
 	for _, name := range entry.Credentials {
 		canonical := http.CanonicalHeaderKey(name)
 		if !isToken(name) || slices.Contains(unpassable, canonical) {
@@ -59,33 +54,13 @@ func newProbe(o Options, entry Entry, read func([]byte) (string, error)) (*probe
 	return p, nil
 }
 
-// targetOf puts a path below the upstream. The path cannot lead to another
-// host: credentials are sent to it.
-func targetOf(upstream *url.URL, get string) (*url.URL, error) {
-	ref, err := url.Parse(get)
-	if err != nil || !strings.HasPrefix(get, "/") || ref.Host != "" || ref.User != nil || strings.Contains(get, "#") {
-		return nil, fmt.Errorf("get must be a path at the upstream, such as /me; it is %q", get)
-	}
-	base := url.URL{Scheme: upstream.Scheme, Host: upstream.Host}
-	if base.Scheme == "h2c" { // HTTP/2 without TLS is the transport's affair
-		base.Scheme = "http"
-	}
-	path := strings.TrimRight(upstream.EscapedPath(), "/") + ref.EscapedPath()
-	target, err := url.Parse(base.String() + path)
-	if err != nil {
-		return nil, fmt.Errorf("get %q at the upstream: %w", get, err)
-	}
-	target.RawQuery = ref.RawQuery
-	return target, nil
-}
-
 // ask sends the request and judges the answer. The user is "" where read is
 // nil. Its errors are ErrUnavailable or an *UnauthenticatedError, and hold
 // nothing of the credentials or the body.
-func (p *probe) ask(ctx context.Context, host string, credentials [][]string) (string, error) {
+func (p *probe) ask(ctx context.Context, q *looked) (string, error) {
 	// RoundTrip rather than a Client: it follows no redirects and keeps no
 	// cookies, so the credentials reach the one place they are meant for.
-	res, err := p.transport.RoundTrip(p.request(ctx, host, credentials))
+	res, err := p.transport.RoundTrip(p.request(ctx, q))
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnavailable, presentable(err))
 	}
@@ -114,7 +89,7 @@ func (p *probe) ask(ctx context.Context, host string, credentials [][]string) (s
 
 // request keeps the caller's Host: an API that routes by it would otherwise be
 // asked as another one.
-func (p *probe) request(ctx context.Context, host string, credentials [][]string) *http.Request {
+func (p *probe) request(ctx context.Context, q *looked) *http.Request {
 	h := http.Header{
 		"Accept": {"application/json"},
 		// Said outright, or the transport asks for gzip on its own.
@@ -122,12 +97,12 @@ func (p *probe) request(ctx context.Context, host string, credentials [][]string
 		"User-Agent":      {"hookproxy"},
 	}
 	for i, name := range p.credentials {
-		if len(credentials[i]) > 0 {
-			h[name] = slices.Clone(credentials[i])
+		if len(q.credentials[i]) > 0 {
+			h[name] = slices.Clone(q.credentials[i])
 		}
 	}
 	target := *p.url
-	req := &http.Request{Method: http.MethodGet, URL: &target, Host: host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	req := &http.Request{Method: http.MethodGet, URL: &target, Host: q.host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	return req.WithContext(ctx)
 }
 

@@ -23,7 +23,7 @@ func (w whoami) ask(r *http.Request) *Question {
 	if !w.lookup.concerns(r.Header) {
 		return nil
 	}
-	return w.lookup.question(r)
+	return &Question{inquiry: w.lookup.question(r)}
 }
 
 // userAt reads the user from a JSON document: a string, or an integer, whose

@@ -176,7 +176,7 @@ func TestTheExampleParsesWithAndWithoutEachOfItsOptions(t *testing.T) {
 	plain, blocks := example(t, func(int) bool { return false })
 	few := len(parsed(t, plain).Rules)
 	all, _ := example(t, func(int) bool { return true })
-	if file := parsed(t, all); len(file.Identity) != 4 || len(file.Rules) < few+blocks {
+	if file := parsed(t, all); len(file.Identity) != 6 || len(file.Rules) < few+blocks {
 		t.Errorf("%d resolvers and %d rules with every option written out", len(file.Identity), len(file.Rules))
 	}
 	for only := range blocks {
@@ -188,7 +188,8 @@ func TestTheExampleParsesWithAndWithoutEachOfItsOptions(t *testing.T) {
 func TestTheExampleShowsEveryOption(t *testing.T) {
 	all, _ := example(t, func(int) bool { return true })
 	for _, key := range []string{
-		"header", "basic", "whoami", "anonymous", "get", "user", "credentials", "path", "events_path", "max_per_user",
+		"header", "basic", "jwt", "whoami", "anonymous", "get", "user", "credentials", "jwks", "keys", "file", "env", "issuer",
+		"audience", "algorithms", "leeway", "ca", "path", "events_path", "max_per_user",
 		"max_backlog", "max_body", "budget", "only", "on", "emit", "status", "when", "not", "exists", "matches",
 		"payload", "resource", "each", "keep", "fixed",
 	} {

@@ -37,6 +37,7 @@ func (p *program) openFront(context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.closers.add(callers.Close)
 	paths := c.rules.Subscriptions
 	p.proxy, err = proxy.New(proxy.Options{
 		Upstream: c.upstream, Transport: transport, Identity: callers, Publisher: p.publisher,
@@ -79,8 +80,18 @@ func identityEntries(file *rules.File) []identity.Entry {
 	entries := make([]identity.Entry, len(file.Identity))
 	for i, r := range file.Identity {
 		entries[i] = identity.Entry{Kind: r.Kind, Header: r.Header, Get: r.Get, User: r.User, Credentials: r.Credentials}
+		if r.JWT != nil {
+			addToken(&entries[i], r.JWT)
+		}
 	}
 	return entries
+}
+
+func addToken(e *identity.Entry, s *rules.JWTSettings) {
+	e.JWKS, e.Issuer, e.Audience, e.Algorithms, e.Leeway, e.CA = s.JWKS, s.Issuer, s.Audience, s.Algorithms, s.Leeway, s.CA
+	for _, key := range s.Keys {
+		e.Keys = append(e.Keys, identity.Source(key))
+	}
 }
 
 func (p *program) openEngine(context.Context) error {
