@@ -45,6 +45,7 @@ type Options struct {
 	Metrics *Metrics     // counted on a registry that nobody reads
 
 	outside *outside
+	peers   peers
 }
 
 // resolver is one entry at work.
@@ -67,6 +68,7 @@ func New(o Options) (*Chain, error) {
 	o = o.withDefaults()
 	trusted, err := newPeers(o.TrustedProxies)
 	mistakes := []error{err}
+	o.peers = trusted
 	c := &Chain{peers: trusted, nobody: &Question{}, outside: o.outside}
 	for i, entry := range o.Entries {
 		if entry.Kind == KindHeader {
@@ -196,6 +198,7 @@ type Question struct {
 // inquiry is a question that takes more than a look at the headers.
 type inquiry interface {
 	answer(ctx context.Context) (Caller, error)
+	forget()
 }
 
 // Answer says who is calling. It answers ErrUnauthenticated (as an
@@ -207,6 +210,15 @@ func (q *Question) Answer(ctx context.Context) (Caller, error) {
 		return q.caller, q.err
 	}
 	return q.inquiry.answer(ctx)
+}
+
+// Forget drops what is known about the request's credentials. It is for whoever
+// has seen the API refuse them (401): they may have been revoked since. The next
+// question about them is asked anew, or joins a lookup that is in flight.
+func (q *Question) Forget() {
+	if q.inquiry != nil {
+		q.inquiry.forget()
+	}
 }
 
 // anonymous is everybody.

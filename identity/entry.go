@@ -17,10 +17,13 @@ type Entry struct {
 	Kind string
 	// Header names the header that a trusted proxy sets (header).
 	Header string
-	// Get is a path at the upstream, with a query if need be (whoami, basic).
-	// For basic it must be one that the upstream refuses to strangers: any 2xx
-	// there makes the user name believed.
+	// Get is a path at the upstream, with a query if need be (whoami, basic), or
+	// an absolute URL (whoami). For basic it must be one that the upstream
+	// refuses to strangers: any 2xx there makes the user name believed.
 	Get string
+	// Post stands in place of Get where the question takes a POST, of Body as
+	// JSON (whoami). It must change nothing: it is sent as often as need be.
+	Post, Body string
 	// User is the gjson path of the user in the answer (whoami) or in the
 	// claims (jwt), or the user that everybody is (anonymous).
 	User string

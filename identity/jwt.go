@@ -162,6 +162,9 @@ func (v verification) answer(ctx context.Context) (Caller, error) {
 	return Caller{User: user}, nil
 }
 
+// forget does nothing: nothing is remembered of a token.
+func (verification) forget() {}
+
 func refusedToken(reason string) error {
 	return &UnauthenticatedError{Challenges: []string{jwtChallenge}, reason: reason}
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,10 @@ type lookup struct {
 	metrics *Metrics
 	now     func() time.Time
 	warned  atomic.Int64 // when the log last had a warning, ns since 1970; 0: never
+	trusted peers        // whose X-Forwarded headers are passed on
+
+	mu     sync.Mutex
+	flying map[cacheKey]*atomic.Bool // lookups in flight, and whether their answer is to be forgotten
 }
 
 func newLookup(o Options, entry Entry, read func([]byte) (string, error)) (*lookup, error) {
@@ -50,7 +55,8 @@ func newLookup(o Options, entry Entry, read func([]byte) (string, error)) (*look
 		probe: p, kind: entry.Kind, timeout: o.Timeout,
 		known:   newCache[Caller](o.CacheEntries, o.CacheFor, o.Now),
 		refused: newCache[*UnauthenticatedError](o.CacheEntries, o.RefusedFor, o.Now),
-		log:     o.Log, metrics: o.Metrics, now: o.Now,
+		log:     o.Log, metrics: o.Metrics, now: o.Now, trusted: o.peers,
+		flying: map[cacheKey]*atomic.Bool{},
 	}
 	_, _ = rand.Read(l.secret[:]) // never fails; it ends the process instead
 	return l, nil
@@ -70,12 +76,13 @@ func (l *lookup) concerns(h http.Header) bool {
 type looked struct {
 	*lookup
 	host        string
+	forwarded   forwarded
 	credentials [][]string // values of each of the probe's credential headers
 	name        string     // what a lookup that reads no body answers
 }
 
 func (l *lookup) question(r *http.Request) *looked {
-	q := &looked{lookup: l, host: r.Host, credentials: make([][]string, len(l.probe.credentials))}
+	q := &looked{lookup: l, host: r.Host, forwarded: forwardedOf(r, l.trusted), credentials: make([][]string, len(l.probe.credentials))}
 	for i, name := range l.probe.credentials {
 		q.credentials[i] = slices.Clone(r.Header[name])
 	}
@@ -94,7 +101,9 @@ func (q *looked) answer(ctx context.Context) (Caller, error) {
 		if caller, err, ok := l.recall(key); ok { // by a flight that landed just now
 			return caller, err
 		}
-		return l.fetch(key, q)
+		forgotten := l.takeOff(key)
+		defer l.land(key)
+		return l.fetch(key, q, forgotten)
 	})
 	select {
 	case landed := <-flight:
@@ -118,7 +127,7 @@ func (l *lookup) recall(key cacheKey) (Caller, error, bool) {
 
 // fetch asks the upstream and remembers what it said. What it could not say is
 // not remembered.
-func (l *lookup) fetch(key cacheKey, q *looked) (caller Caller, err error) {
+func (l *lookup) fetch(key cacheKey, q *looked, forgotten *atomic.Bool) (caller Caller, err error) {
 	// An answer that trips a parser must not take the whole proxy with it.
 	defer func() {
 		if p := recover(); p != nil {
@@ -133,7 +142,7 @@ func (l *lookup) fetch(key cacheKey, q *looked) (caller Caller, err error) {
 	l.metrics.duration.WithLabelValues(l.kind).Observe(time.Since(start).Seconds())
 	l.report(err)
 	if refusal, ok := errors.AsType[*UnauthenticatedError](err); ok {
-		l.refused.put(key, refusal)
+		l.refused.put(key, refusal, time.Time{})
 	}
 	if err != nil {
 		return Caller{}, err
@@ -142,7 +151,10 @@ func (l *lookup) fetch(key cacheKey, q *looked) (caller Caller, err error) {
 		user = q.name
 	}
 	caller = Caller{User: user}
-	l.known.put(key, caller)
+	l.known.put(key, caller, expiryOf(q.credentials))
+	if forgotten.Load() { // after put: whoever says so next removes it
+		l.known.remove(key)
+	}
 	return caller, nil
 }
 
@@ -169,11 +181,37 @@ func (q *looked) key() cacheKey {
 	number := func(n int) { _, _ = mac.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) }
 	text := func(s string) { number(len(s)); _, _ = mac.Write([]byte(s)) }
 	text(q.host)
-	for _, values := range q.credentials { // one list per credential header, in a fixed order
+	// One list per header, in a fixed order.
+	for _, values := range append([][]string{q.forwarded.proto, q.forwarded.host}, q.credentials...) {
 		number(len(values))
 		for _, value := range values {
 			text(value)
 		}
 	}
 	return cacheKey(mac.Sum(nil))
+}
+
+// forget drops what is known about the credentials, and what a lookup now in
+// flight will find out: it may have asked before they were revoked.
+func (q *looked) forget() {
+	key := q.key()
+	q.mu.Lock()
+	if forgotten := q.flying[key]; forgotten != nil {
+		forgotten.Store(true)
+	}
+	q.mu.Unlock()
+	q.known.remove(key)
+}
+
+func (l *lookup) takeOff(key cacheKey) *atomic.Bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flying[key] = new(atomic.Bool)
+	return l.flying[key]
+}
+
+func (l *lookup) land(key cacheKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.flying, key)
 }

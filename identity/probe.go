@@ -25,20 +25,25 @@ const (
 // break it.
 var unpassable = []string{"Accept-Encoding", "Connection", "Content-Length", "Expect", "Host", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// probe is one fixed GET at the upstream.
+// probe is one fixed request to the upstream: a GET, or a POST of a fixed body.
 type probe struct {
 	endpoint
-	credentials []string // canonical header names
+	method, body string
+	credentials  []string // canonical header names
 	// read finds the user in a 2xx answer's JSON. Nil: 2xx says it all.
 	read func(body []byte) (string, error)
 }
 
 func newProbe(o Options, entry Entry, read func([]byte) (string, error)) (*probe, error) {
-	at, err := newEndpoint(o, entry.Get, "")
-	if err != nil {
+	p := &probe{method: http.MethodGet, read: read}
+	where := entry.Get
+	if entry.Post != "" {
+		p.method, p.body, where = http.MethodPost, entry.Body, entry.Post
+	}
+	var err error
+	if p.endpoint, err = newEndpoint(o, where, entry.CA); err != nil {
 		return nil, err
 	}
-	p := &probe{endpoint: at, read: read}
 	for _, name := range entry.Credentials {
 		canonical := http.CanonicalHeaderKey(name)
 		if !isToken(name) || slices.Contains(unpassable, canonical) {
@@ -87,8 +92,9 @@ func (p *probe) ask(ctx context.Context, q *looked) (string, error) {
 	return user, nil
 }
 
-// request keeps the caller's Host: an API that routes by it would otherwise be
-// asked as another one.
+// request keeps the caller's Host at the upstream, and what the proxy says there
+// of the request's own way: an API that routes by the one, or redirects to HTTPS
+// by the other, would otherwise answer something else.
 func (p *probe) request(ctx context.Context, q *looked) *http.Request {
 	h := http.Header{
 		"Accept": {"application/json"},
@@ -96,13 +102,23 @@ func (p *probe) request(ctx context.Context, q *looked) *http.Request {
 		"Accept-Encoding": {"identity"},
 		"User-Agent":      {"hookproxy"},
 	}
+	host := p.url.Host
+	if !p.outside {
+		host, h[forwardedProto], h[forwardedHost] = q.host, slices.Clone(q.forwarded.proto), slices.Clone(q.forwarded.host)
+	}
 	for i, name := range p.credentials {
 		if len(q.credentials[i]) > 0 {
 			h[name] = slices.Clone(q.credentials[i])
 		}
 	}
 	target := *p.url
-	req := &http.Request{Method: http.MethodGet, URL: &target, Host: q.host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	req := &http.Request{Method: p.method, URL: &target, Host: host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	if p.body != "" {
+		h["Content-Type"] = []string{"application/json"}
+		req.ContentLength = int64(len(p.body))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(p.body)), nil }
+		req.Body, _ = req.GetBody() // never fails
+	}
 	return req.WithContext(ctx)
 }
 

@@ -15,6 +15,12 @@ func newWhoami(o Options, entry Entry) (resolver, error) {
 	if entry.User == "" {
 		return nil, errors.New("user must be the path of the user in the upstream's answer")
 	}
+	switch {
+	case (entry.Get == "") == (entry.Post == ""):
+		return nil, errors.New("needs either get or post")
+	case entry.Body != "" && (entry.Post == "" || !gjson.Valid(entry.Body)):
+		return nil, errors.New("a body is JSON, and goes with post")
+	}
 	made, err := newLookup(o, entry, func(body []byte) (string, error) { return userAt(body, entry.User) })
 	return whoami{made}, err
 }

@@ -12,6 +12,8 @@ import (
 // answerer is what the proxy needs of identity.Question.
 type answerer interface {
 	Answer(ctx context.Context) (identity.Caller, error)
+	// Forget drops what is remembered of the caller's credentials.
+	Forget()
 }
 
 // question is who sent a request, being found out while it is forwarded.
@@ -65,4 +67,14 @@ func (q *question) cancel() {
 	if q != nil && q.stop != nil {
 		q.stop()
 	}
+}
+
+// revoked tells identity of credentials that the upstream has just refused:
+// until now it may have known whose they were.
+func (p *Proxy) revoked(x *exchange, status int) {
+	if status != http.StatusUnauthorized || p.ask == nil {
+		return
+	}
+	defer p.survive("identity", func() {})
+	p.ask(x.inbound).Forget()
 }

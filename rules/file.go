@@ -43,8 +43,13 @@ type Resolver struct {
 	// Header is the name of the header that a trusted proxy sets (header).
 	Header string
 	// Get is the path, perhaps with a query, that is asked at the upstream
-	// (basic, whoami).
+	// (basic, whoami), or an absolute URL (whoami).
 	Get string
+	// Post and Body stand in place of Get where the question takes a POST of
+	// that JSON text (whoami).
+	Post, Body string
+	// CA is a file of certificates for an absolute URL (whoami).
+	CA string
 	// User is where in the answer or the claims the user stands, a gjson path
 	// (whoami, jwt), or the fixed user itself (anonymous).
 	User string

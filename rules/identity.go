@@ -89,23 +89,6 @@ func (p *parser) basic(n *yaml.Node, r *Resolver) {
 	}
 }
 
-func (p *parser) whoami(n *yaml.Node, r *Resolver) {
-	fields := p.fields(n, "identity.whoami", "get", "get", "user", "credentials")
-	r.User, r.Credentials = defaultWhoamiUser, []string{defaultCredential}
-	if value := fields["get"]; value != nil {
-		r.Get = p.upstreamPath(value, "identity.whoami.get")
-	}
-	if value := fields["user"]; value != nil {
-		r.User = p.userPath(value, "identity.whoami.user", "a path into the answer, such as id or data.account.id")
-	}
-	if value := fields["credentials"]; value != nil {
-		r.Credentials = nil
-		for _, item := range p.list(value, "identity.whoami.credentials") {
-			r.Credentials = append(r.Credentials, p.headerName(item, "identity.whoami.credentials"))
-		}
-	}
-}
-
 // userPath answers a path to the user in a JSON document.
 func (p *parser) userPath(n *yaml.Node, what, expected string) string {
 	user, ok := p.text(n, what, expected)

@@ -26,9 +26,35 @@ identity:
 	}
 }
 
+func TestWhoamiMayBeAPOSTAndElsewhere(t *testing.T) {
+	file := parsed(t, `
+identity:
+  - whoami: {post: /graphql, body: '{"query":"{ viewer { id } }"}', user: data.viewer.id}
+  - whoami: {get: 'https://login.example/userinfo', user: sub, ca: /ca.pem}
+  - whoami: https://login.example/me
+`)
+	credentials := []string{"Authorization"}
+	want := []Resolver{
+		{Kind: "whoami", Post: "/graphql", Body: `{"query":"{ viewer { id } }"}`, User: "data.viewer.id", Credentials: credentials, Line: 3},
+		{Kind: "whoami", Get: "https://login.example/userinfo", User: "sub", CA: "/ca.pem", Credentials: credentials, Line: 4},
+		{Kind: "whoami", Get: "https://login.example/me", User: "id", Credentials: credentials, Line: 5},
+	}
+	if diff := cmp.Diff(want, file.Identity); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // identityMistakes are entries of identity with one mistake each.
 var identityMistakes = map[string]string{
-	`jwt: /keys`: "identity.jwt: expected a map",
+	`whoami: {user: id}`:                                                         "expected the key get, or post",
+	`whoami: {get: /me, post: /me}`:                                              "expected the key get, or post",
+	`whoami: {get: /me, body: '{}'}`:                                             "expected post beside it",
+	`whoami: {post: /me, body: 'query'}`:                                         "expected JSON as a text",
+	`whoami: {post: /me, body: {a: b}}`:                                          "expected JSON as a text",
+	`whoami: {get: /me, ca: /ca.pem}`:                                            "beside an absolute URL",
+	`whoami: {get: 'https://h/me#x'}`:                                            "expected a path at the API",
+	`whoami: 'https://'`:                                                         "expected a path at the API",
+	`jwt: /keys`:                                                                 "identity.jwt: expected a map",
 	`jwt: {jwks: /k, audience: a, algorithms: RS256}`:                            "expected the key issuer",
 	`jwt: {jwks: /k, issuer: i, algorithms: RS256}`:                              "expected the key audience",
 	`jwt: {jwks: /k, issuer: i, audience: a}`:                                    "expected the key algorithms",

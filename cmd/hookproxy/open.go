@@ -79,7 +79,9 @@ func (p *program) tlsConfig() *tls.Config {
 func identityEntries(file *rules.File) []identity.Entry {
 	entries := make([]identity.Entry, len(file.Identity))
 	for i, r := range file.Identity {
-		entries[i] = identity.Entry{Kind: r.Kind, Header: r.Header, Get: r.Get, User: r.User, Credentials: r.Credentials}
+		entries[i] = identity.Entry{
+			Kind: r.Kind, Header: r.Header, Get: r.Get, Post: r.Post, Body: r.Body, CA: r.CA, User: r.User, Credentials: r.Credentials,
+		}
 		if r.JWT != nil {
 			addToken(&entries[i], r.JWT)
 		}
