@@ -130,10 +130,12 @@ func (c *Chain) add(o Options, entry Entry, i int) error {
 		made, err = newBasic(o, entry)
 	case KindJWT:
 		made, err = newJWT(o, entry)
+	case KindKey:
+		made, err = newKey(o, entry)
 	case KindAnonymous:
 		made, err = newAnonymous(entry)
 	default:
-		err = errors.New("unknown kind; known are header, basic, jwt, whoami, anonymous")
+		err = errors.New("unknown kind; known are header, basic, jwt, whoami, key, anonymous")
 	}
 	c.resolvers = append(c.resolvers, made)
 	return err
@@ -143,7 +145,11 @@ func (c *Chain) add(o Options, entry Entry, i int) error {
 // would reach the upstream.
 func (c *Chain) checkCredentials(entries []Entry) error {
 	for _, entry := range entries {
-		for _, credential := range entry.Credentials {
+		credentials := entry.Credentials
+		if entry.Kind == KindKey {
+			credentials = []string{entry.Header}
+		}
+		for _, credential := range credentials {
 			if slices.ContainsFunc(c.headers, func(name string) bool { return sameHeader(name, credential) }) {
 				return fmt.Errorf("%q cannot be both an identity header and a credential", credential)
 			}

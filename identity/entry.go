@@ -8,18 +8,22 @@ const (
 	KindBasic     = "basic"
 	KindJWT       = "jwt"
 	KindWhoami    = "whoami"
+	KindKey       = "key"
 	KindAnonymous = "anonymous"
 )
 
 // Entry is one resolver, as rules.yaml names it.
 type Entry struct {
-	// Kind is one of header, basic, jwt, whoami and anonymous.
+	// Kind is one of header, basic, jwt, whoami, key and anonymous.
 	Kind string
-	// Header names the header that a trusted proxy sets (header).
+	// Header names the header that a trusted proxy sets (header), or that an
+	// API key stands in (key).
 	Header string
-	// Get is a path at the upstream, with a query if need be (whoami, basic), or
-	// an absolute URL (whoami). For basic it must be one that the upstream
-	// refuses to strangers: any 2xx there makes the user name believed.
+	// Query stands in place of Header where the API key is a query parameter.
+	Query string
+	// Get is a path at the upstream, with a query if need be (whoami, basic, key),
+	// or an absolute URL (whoami). For basic and key it must be one that the
+	// upstream refuses to strangers: any 2xx there makes the name or key believed.
 	Get string
 	// Post stands in place of Get where the question takes a POST, of Body as
 	// JSON (whoami). It must change nothing: it is sent as often as need be.
@@ -49,4 +53,11 @@ type Entry struct {
 	// CA is a file of PEM certificates for an absolute URL's server. Empty: the
 	// system's.
 	CA string
+
+	// Secret is what pseudonyms are made with (key). Whoever changes it makes
+	// every caller a new one.
+	Secret Source
+	// Unverified says that Get is left out on purpose: any API key is believed,
+	// so that anybody can have subscriptions (key).
+	Unverified bool
 }

@@ -78,6 +78,7 @@ type looked struct {
 	host        string
 	forwarded   forwarded
 	credentials [][]string // values of each of the probe's credential headers
+	query       string     // the credentials that stand in the query, encoded
 	name        string     // what a lookup that reads no body answers
 }
 
@@ -181,6 +182,7 @@ func (q *looked) key() cacheKey {
 	number := func(n int) { _, _ = mac.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) }
 	text := func(s string) { number(len(s)); _, _ = mac.Write([]byte(s)) }
 	text(q.host)
+	text(q.query)
 	// One list per header, in a fixed order.
 	for _, values := range append([][]string{q.forwarded.proto, q.forwarded.host}, q.credentials...) {
 		number(len(values))

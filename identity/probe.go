@@ -53,7 +53,7 @@ func newProbe(o Options, entry Entry, read func([]byte) (string, error)) (*probe
 			p.credentials = append(p.credentials, canonical)
 		}
 	}
-	if len(p.credentials) == 0 {
+	if len(p.credentials) == 0 && entry.Query == "" {
 		p.credentials = []string{"Authorization"}
 	}
 	return p, nil
@@ -112,6 +112,9 @@ func (p *probe) request(ctx context.Context, q *looked) *http.Request {
 		}
 	}
 	target := *p.url
+	if q.query != "" {
+		target.RawQuery = strings.TrimPrefix(target.RawQuery+"&"+q.query, "&")
+	}
 	req := &http.Request{Method: p.method, URL: &target, Host: host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	if p.body != "" {
 		h["Content-Type"] = []string{"application/json"}

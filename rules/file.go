@@ -38,7 +38,7 @@ type File struct {
 
 // Resolver is one entry of identity. Which fields are set depends on its Kind.
 type Resolver struct {
-	// Kind is "header", "basic", "jwt", "whoami" or "anonymous".
+	// Kind is "header", "basic", "jwt", "whoami", "key" or "anonymous".
 	Kind string
 	// Header is the name of the header that a trusted proxy sets (header).
 	Header string
@@ -55,6 +55,9 @@ type Resolver struct {
 	User string
 	// Credentials are the only request headers that whoami passes on.
 	Credentials []string
+	// Key says where an API key stands, and what becomes of it (key); nil
+	// otherwise. Get is then the path that verifies it.
+	Key *KeySettings
 	// JWT is what a token is verified by (jwt); nil otherwise.
 	JWT *JWTSettings
 	// Line is where in rules.yaml the entry stands.

@@ -17,7 +17,7 @@ const (
 )
 
 // resolverKinds are the kinds of resolver, in the order in which messages name them.
-var resolverKinds = []string{"header", "basic", "jwt", "whoami", "anonymous"}
+var resolverKinds = []string{"header", "basic", "jwt", "whoami", "key", "anonymous"}
 
 // identity reads the list of resolvers. Each is a map of one key, its kind;
 // the value is a map of that kind's fields, or the most important of them.
@@ -38,7 +38,7 @@ func (p *parser) identity(n *yaml.Node, file *File) {
 
 func (p *parser) resolver(n *yaml.Node) (Resolver, bool) {
 	kinds := map[string]func(*yaml.Node, *Resolver){
-		"header": p.header, "basic": p.basic, "jwt": p.jwt, "whoami": p.whoami, "anonymous": p.anonymous,
+		"header": p.header, "basic": p.basic, "jwt": p.jwt, "whoami": p.whoami, "key": p.key, "anonymous": p.anonymous,
 	}
 	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
 		p.mistake(n, "identity: expected a map of one key (one of %s), found %s", strings.Join(resolverKinds, ", "), describeEntry(n))

@@ -44,17 +44,43 @@ identity:
 	}
 }
 
+func TestAKeyIsVerifiedUnlessTheFileSaysOtherwise(t *testing.T) {
+	file := parsed(t, `
+identity:
+  - key: {header: x-api-key, secret: {env: A_1}, verify: /me}
+  - key: {query: api_key, secret: {file: /run/secrets/a}, unverified: true}
+`)
+	want := []Resolver{
+		{Kind: "key", Get: "/me", Key: &KeySettings{Header: "X-Api-Key", Secret: KeySource{Env: "A_1"}}, Line: 3},
+		{Kind: "key", Key: &KeySettings{Query: "api_key", Secret: KeySource{File: "/run/secrets/a"}, Unverified: true}, Line: 4},
+	}
+	if diff := cmp.Diff(want, file.Identity); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // identityMistakes are entries of identity with one mistake each.
 var identityMistakes = map[string]string{
-	`whoami: {user: id}`:                                                         "expected the key get, or post",
-	`whoami: {get: /me, post: /me}`:                                              "expected the key get, or post",
-	`whoami: {get: /me, body: '{}'}`:                                             "expected post beside it",
-	`whoami: {post: /me, body: 'query'}`:                                         "expected JSON as a text",
-	`whoami: {post: /me, body: {a: b}}`:                                          "expected JSON as a text",
-	`whoami: {get: /me, ca: /ca.pem}`:                                            "beside an absolute URL",
-	`whoami: {get: 'https://h/me#x'}`:                                            "expected a path at the API",
-	`whoami: 'https://'`:                                                         "expected a path at the API",
-	`jwt: /keys`:                                                                 "identity.jwt: expected a map",
+	`whoami: {user: id}`:                                                "expected the key get, or post",
+	`whoami: {get: /me, post: /me}`:                                     "expected the key get, or post",
+	`whoami: {get: /me, body: '{}'}`:                                    "expected post beside it",
+	`whoami: {post: /me, body: 'query'}`:                                "expected JSON as a text",
+	`whoami: {post: /me, body: {a: b}}`:                                 "expected JSON as a text",
+	`whoami: {get: /me, ca: /ca.pem}`:                                   "beside an absolute URL",
+	`whoami: {get: 'https://h/me#x'}`:                                   "expected a path at the API",
+	`whoami: 'https://'`:                                                "expected a path at the API",
+	`key: X-Api-Key`:                                                    "identity.key: expected a map",
+	`key: {secret: {env: A}, verify: /me}`:                              "either header or query",
+	`key: {header: a, query: b, secret: {env: A}, verify: /me}`:         "either header or query",
+	`key: {header: a, verify: /me}`:                                     "expected the key secret",
+	`key: {header: a, secret: 'sec-ret==', verify: /me}`:                "expected {file: …} or {env: …}",
+	`key: {header: a, secret: [{env: A}, {env: B}], verify: /me}`:       "expected one secret",
+	`key: {header: a, secret: {env: A}}`:                                "or unverified: true",
+	`key: {header: a, secret: {env: A}, verify: /me, unverified: true}`: "or unverified: true",
+	`key: {header: a, secret: {env: A}, unverified: false}`:             "expected true",
+	`key: {header: a, secret: {env: A}, verify: 'https://h/me'}`:        "expected a path at the API",
+	`key: {header: 'a b', secret: {env: A}, verify: /me}`:               "expected a header name",
+	`jwt: /keys`: "identity.jwt: expected a map",
 	`jwt: {jwks: /k, audience: a, algorithms: RS256}`:                            "expected the key issuer",
 	`jwt: {jwks: /k, issuer: i, algorithms: RS256}`:                              "expected the key audience",
 	`jwt: {jwks: /k, issuer: i, audience: a}`:                                    "expected the key algorithms",

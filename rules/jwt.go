@@ -95,7 +95,8 @@ func (p *parser) algorithms(n *yaml.Node) []string {
 func (p *parser) keySources(n *yaml.Node, what string) (sources []KeySource) {
 	for _, item := range p.list(n, what) {
 		if item.Kind != yaml.MappingNode || len(item.Content) != 2 {
-			p.mistake(item, "%s: expected {file: …} or {env: …}, found %s", what, describeEntry(item))
+			// Not what was found: it may be the secret itself.
+			p.mistake(item, "%s: expected {file: …} or {env: …}, found something else", what)
 			continue
 		}
 		var source KeySource

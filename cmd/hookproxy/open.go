@@ -85,6 +85,10 @@ func identityEntries(file *rules.File) []identity.Entry {
 		if r.JWT != nil {
 			addToken(&entries[i], r.JWT)
 		}
+		if k := r.Key; k != nil {
+			e := &entries[i]
+			e.Header, e.Query, e.Secret, e.Unverified = k.Header, k.Query, identity.Source(k.Secret), k.Unverified
+		}
 	}
 	return entries
 }
