@@ -21,6 +21,7 @@ type question struct {
 	answerer answerer
 	answers  chan answer // one, at most
 	stop     context.CancelFunc
+	pending  bool // wait has given up before there was an answer
 }
 
 type answer struct {
@@ -59,6 +60,7 @@ func (q *question) wait(patience time.Duration) (user string, err error) {
 	case a := <-q.answers:
 		return a.caller.User, a.err
 	case <-timer.C:
+		q.pending = true
 		return "", fmt.Errorf("%w: not within %s", identity.ErrUnavailable, patience)
 	}
 }

@@ -37,6 +37,8 @@ const (
 	DefaultDetachGrace    = 30 * time.Second
 	DefaultMaxDetached    = 1024
 	DefaultCallerPatience = 250 * time.Millisecond
+	DefaultLatePatience   = 30 * time.Second
+	DefaultMaxLate        = 1000
 )
 
 // Identifier says who is calling, and keeps callers from saying it themselves.
@@ -89,6 +91,14 @@ type Options struct {
 	// CallerPatience is how long a finished exchange waits to learn who is
 	// calling before its events are parked. DefaultCallerPatience.
 	CallerPatience time.Duration
+	// Releaser takes those events off the parked list again once their caller
+	// is known. Nil: what is parked stays parked.
+	Releaser Releaser
+	// LatePatience is for how long that is tried; DefaultLatePatience.
+	LatePatience time.Duration
+	// MaxLate is how many finished exchanges may wait for their caller in this
+	// way; the events of one more stay parked. DefaultMaxLate.
+	MaxLate int
 }
 
 // Proxy is the handler in front of the API.
@@ -105,6 +115,7 @@ type Proxy struct {
 	detached  detachments
 	budget    budget
 	patience  time.Duration
+	late      *late
 	log       *slog.Logger
 	metrics   *Metrics
 	asking    sync.WaitGroup
@@ -122,6 +133,7 @@ func New(o Options) (*Proxy, error) {
 		trusted: unmapped(o.TrustedProxies), patience: o.CallerPatience, log: o.Log, metrics: o.Metrics,
 		detached: detachments{grace: o.DetachGrace, most: int64(o.MaxDetached), gauge: o.Metrics.detached},
 		budget:   budget{gauge: o.Metrics.budget},
+		late:     newLate(o),
 	}
 	if o.Identity != nil {
 		p.ask = func(r *http.Request) answerer { return o.Identity.Ask(r) }
@@ -166,6 +178,12 @@ func (o Options) withDefaults() Options {
 	if o.CallerPatience <= 0 {
 		o.CallerPatience = DefaultCallerPatience
 	}
+	if o.LatePatience <= 0 {
+		o.LatePatience = DefaultLatePatience
+	}
+	if o.MaxLate <= 0 {
+		o.MaxLate = DefaultMaxLate
+	}
 	return o
 }
 
@@ -199,6 +217,10 @@ func refusal(r *http.Request) (failure, bool) {
 	return failure{}, false
 }
 
-// Wait returns when no goroutine of the proxy is left. Call it once no request
-// is being served any more, as after http.Server.Shutdown.
-func (p *Proxy) Wait() { p.asking.Wait() }
+// Wait returns when no goroutine of the proxy is left; what is still asked about
+// parked events is given up. Call it once no request is being served any more, as
+// after http.Server.Shutdown, and while the Releaser can still be used.
+func (p *Proxy) Wait() {
+	p.late.cancel()
+	p.asking.Wait()
+}

@@ -41,7 +41,7 @@ func (p *program) openFront(context.Context) error {
 	paths := c.rules.Subscriptions
 	p.proxy, err = proxy.New(proxy.Options{
 		Upstream: c.upstream, Transport: transport, Identity: callers, Publisher: p.publisher,
-		Rules: func() *rules.File { return c.rules },
+		Releaser: p.publisher, Rules: func() *rules.File { return c.rules },
 		Own: subscriptions.NewHandler(subscriptions.HandlerOptions{
 			Store: p.store, Identity: callers, Events: c.rules.Events,
 			Path: paths.Path, EventsPath: paths.EventsPath, AllowTarget: p.addresses().Check,
