@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/pem"
 	"io"
@@ -89,11 +90,26 @@ func TestAWhoamiThatLeavesOpenWhatToAskIsRefused(t *testing.T) {
 		"no host":             {Get: "https:///me"},
 		"another scheme":      {Get: "file:///etc/passwd"},
 		"a missing file":      {Get: "https://a.example/me", CA: "/does/not/exist"},
+		"Basic elsewhere":     {Kind: KindBasic, Get: "https://a.example/me"},
+		"a key elsewhere":     {Kind: KindKey, Header: "X-Api-Key", Secret: keyFile(t, []byte(hmacSecret)), Get: "https://a.example/me"},
 		"no certificate":      {Get: "https://a.example/me", CA: keyFile(t, []byte("x")).File},
 	} {
-		entry.Kind, entry.User = KindWhoami, "id"
+		if entry.User = "id"; entry.Kind == "" {
+			entry.Kind = KindWhoami
+		}
 		if _, err := New(Options{Entries: []Entry{entry}}); err == nil {
 			t.Errorf("%s: New took it", name)
+		}
+	}
+}
+
+func TestAskingWithoutTLSElsewhereIsWarnedOf(t *testing.T) {
+	for where, warned := range map[string]bool{"http://a.example/me?k=s3cret": true, "https://a.example/me": false} {
+		var log bytes.Buffer
+		entry := Entry{Kind: KindWhoami, Get: where, User: "id"}
+		_ = newChain(t, Options{Entries: []Entry{entry}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if got := strings.Contains(log.String(), "without TLS"); got != warned || strings.Contains(log.String(), "s3cret") {
+			t.Errorf("%s: the log is %q", where, log.String())
 		}
 	}
 }

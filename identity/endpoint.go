@@ -32,7 +32,11 @@ func newEndpoint(o Options, where, ca string) (endpoint, error) {
 		return endpoint{}, errors.New("needs a path at the upstream, such as /me, or an http or https URL without a password")
 	}
 	transport, err := o.outside.to(ca)
-	return endpoint{url: target, transport: transport, outside: true}, err
+	at := endpoint{url: target, transport: transport, outside: true}
+	if target.Scheme == "http" {
+		o.Log.Warn("identity is asked without TLS: who stands in between can read credentials and forge answers and keys", "url", at.name())
+	}
+	return at, err
 }
 
 func upstreamEndpoint(o Options, path, ca string) (endpoint, error) {

@@ -40,10 +40,15 @@ func newProbe(o Options, entry Entry, read func([]byte) (string, error)) (*probe
 	if entry.Post != "" {
 		p.method, p.body, where = http.MethodPost, entry.Body, entry.Post
 	}
-	var err error
-	if p.endpoint, err = newEndpoint(o, where, entry.CA); err != nil {
+	at, err := newEndpoint(o, where, entry.CA)
+	if err != nil {
 		return nil, err
 	}
+	// Whether a password or key is good, the API itself must say.
+	if at.outside && entry.Kind != KindWhoami {
+		return nil, errors.New("needs a path at the upstream, such as /me")
+	}
+	p.endpoint = at
 	for _, name := range entry.Credentials {
 		canonical := http.CanonicalHeaderKey(name)
 		if !isToken(name) || slices.Contains(unpassable, canonical) {
