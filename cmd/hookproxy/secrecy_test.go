@@ -105,16 +105,21 @@ resources: {contact: /contacts}
 		proxy.kill()
 		search(t, "the log", proxy.log.whole())
 		search(t, "the metrics", metrics)
-		// What was searched is not empty: it has what is no secret.
-		for where, text := range map[string]string{"Redis": parked, "the spool": string(spooled), "the delivery": string(hook.Body)} {
-			if !strings.Contains(text, `"visible"`) {
-				t.Errorf("%s does not even hold the payload", where)
-			}
-		}
-		if !strings.Contains(proxy.log.whole(), `"path":"/contacts"`) || !strings.Contains(parked, "identity_unavailable") {
-			t.Error("the log lacks the requests, or Redis the parked events")
-		}
+		holdsWhatIsNoSecret(t, proxy, parked, string(spooled), string(hook.Body))
 	})
+}
+
+// holdsWhatIsNoSecret makes sure that the search was not one of empty places.
+func holdsWhatIsNoSecret(t *testing.T, proxy *instance, parked, spooled, delivered string) {
+	t.Helper()
+	for where, text := range map[string]string{"Redis": parked, "the spool": spooled, "the delivery": delivered} {
+		if !strings.Contains(text, `"visible"`) {
+			t.Errorf("%s does not even hold the payload", where)
+		}
+	}
+	if !strings.Contains(proxy.log.whole(), `"path":"/contacts"`) || !strings.Contains(parked, "identity_unavailable") {
+		t.Error("the log lacks the requests, or Redis the parked events")
+	}
 }
 
 // search looks for the secret as it is, and as it would look in some encodings.
