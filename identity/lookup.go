@@ -177,19 +177,24 @@ func (l *lookup) report(err error) {
 // has its length before it, and each list its count, so that no two questions
 // run together.
 func (q *looked) key() cacheKey {
-	mac := hmac.New(sha256.New, q.secret[:])
-	// A hash's Write never fails.
-	number := func(n int) { _, _ = mac.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) }
-	text := func(s string) { number(len(s)); _, _ = mac.Write([]byte(s)) }
-	text(q.host)
-	text(q.query)
-	// One list per header, in a fixed order.
-	for _, values := range append([][]string{q.forwarded.proto, q.forwarded.host}, q.credentials...) {
+	message := make([]byte, 0, 512)
+	number := func(n int) { message = binary.BigEndian.AppendUint64(message, uint64(n)) }
+	text := func(s string) { number(len(s)); message = append(message, s...) }
+	list := func(values []string) {
 		number(len(values))
 		for _, value := range values {
 			text(value)
 		}
 	}
+	text(q.host)
+	text(q.query)
+	list(q.forwarded.proto)
+	list(q.forwarded.host)
+	for _, values := range q.credentials { // one list per credential header, in a fixed order
+		list(values)
+	}
+	mac := hmac.New(sha256.New, q.secret[:])
+	_, _ = mac.Write(message) // a hash's Write never fails
 	return cacheKey(mac.Sum(nil))
 }
 
