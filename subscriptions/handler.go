@@ -61,9 +61,9 @@ type handler struct {
 
 // NewHandler makes the endpoints:
 //
-//	GET, POST         <path>
-//	GET, PUT, DELETE  <path>{id}/
-//	GET               <events path>
+//	GET, POST                <path>
+//	GET, PUT, PATCH, DELETE  <path>{id}/
+//	GET                      <events path>
 //
 // Each needs a caller, and shows and changes only that caller's subscriptions.
 func NewHandler(o HandlerOptions) http.Handler {
@@ -79,7 +79,7 @@ func NewHandler(o HandlerOptions) http.Handler {
 	h.route(router, o.EventsPath, actions{http.MethodGet: h.listEvents})
 	h.route(router, o.Path, actions{http.MethodGet: h.list, http.MethodPost: h.create})
 	h.route(router, slashed(o.Path)+"{id:[^/]+}", actions{
-		http.MethodGet: h.get, http.MethodPut: h.replace, http.MethodDelete: h.delete,
+		http.MethodGet: h.get, http.MethodPut: h.replace, http.MethodPatch: h.patch, http.MethodDelete: h.delete,
 	})
 	return o.Metrics.count(router)
 }
