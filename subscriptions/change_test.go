@@ -24,12 +24,12 @@ func TestAPatchChangesWhatItNamesAndNothingElse(t *testing.T) {
 			change()
 			var got resource
 			r.send(t, "ann", "PATCH", base+want.ID, body, "Content-Type", "application/merge-patch+json").want(t, 200).into(t, &got)
-			got.UpdatedAt = want.UpdatedAt
+			got.UpdatedAt, got.StateSince = want.UpdatedAt, want.StateSince
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", body, diff)
 			}
 			r.send(t, "ann", "GET", base+want.ID, "").want(t, 200).into(t, &got)
-			got.UpdatedAt = want.UpdatedAt
+			got.UpdatedAt, got.StateSince = want.UpdatedAt, want.StateSince
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s, read again (-want +got):\n%s", body, diff)
 			}
@@ -38,13 +38,14 @@ func TestAPatchChangesWhatItNamesAndNothingElse(t *testing.T) {
 			t.Errorf("it ends at %s", *want.ExpirationDate)
 		}
 		patch(`{}`, func() {})
-		patch(`{"active":false}`, func() { want.Active = false })
+		patch(`{"active":false}`, func() { want.Active, want.State, want.StateReason = false, StatePaused, InactiveByOwner })
 		patch(`{"metadata":{"a":null,"c":"3","d":null}}`, func() { want.Metadata = map[string]string{"b": "2", "c": "3"} })
 		patch(`{"events":["deal.won","contact.*"]}`, func() { want.Event, want.Events = "", []string{"contact.*", "deal.won"} })
 		patch(`{"event":"*"}`, func() { want.Event, want.Events = "*", []string{"*"} })
 		patch(`{"event":null,"events":["deal.won"]}`, func() { want.Event, want.Events = "deal.won", []string{"deal.won"} })
 		patch(`{"expiration_date":null,"description":null,"metadata":null,"format":null,"active":null}`, func() {
 			want.ExpirationDate, want.Description, want.Metadata, want.Format, want.Active = nil, "", map[string]string{}, FormatRESTHooks, true
+			want.State, want.StateReason = StateActive, ""
 		})
 		for body, field := range map[string]string{
 			`{"target_url":null}`: "target_url", `{"event":null}`: "event", `{"x":null}`: "x", `{"id":null}`: "id", `{"user":"bob"}`: "user",

@@ -28,6 +28,7 @@ func TestTheWholeLifeOfASubscription(t *testing.T) {
 		want := map[string]any{
 			"id": id, "user": "ann", "event": "contact.create", "events": []any{"contact.create"}, "format": "resthooks", "active": true,
 			"target_url": "https://hooks.example/a?x=<1>&y=2", "created_at": created["created_at"], "updated_at": created["created_at"],
+			"state": "active", "state_reason": "", "state_since": created["created_at"],
 			"description": "", "metadata": map[string]any{}, "expiration_date": nil,
 		}
 		if diff := cmp.Diff(want, created); diff != "" {
@@ -49,6 +50,7 @@ func TestTheWholeLifeOfASubscription(t *testing.T) {
 			t.Error("updated_at did not move")
 		}
 		want["updated_at"] = updated["updated_at"]
+		want["state"], want["state_reason"], want["state_since"] = "paused", "owner", updated["updated_at"]
 		if diff := cmp.Diff(want, updated); diff != "" {
 			t.Errorf("the answer to PUT (-want +got):\n%s", diff)
 		}

@@ -13,6 +13,9 @@ type resource struct {
 	Format         string            `json:"format"`
 	TargetURL      string            `json:"target_url"`
 	Active         bool              `json:"active"`
+	State          string            `json:"state"`
+	StateReason    string            `json:"state_reason"` // "" while active
+	StateSince     string            `json:"state_since"`
 	Description    string            `json:"description"`
 	Metadata       map[string]string `json:"metadata"`
 	ExpirationDate *string           `json:"expiration_date"`
@@ -24,6 +27,7 @@ type resource struct {
 func resourceOf(s Subscription) resource {
 	shown := resource{
 		ID: s.ID, User: s.User, Events: s.Events, Format: s.Format, TargetURL: s.TargetURL, Active: s.Active,
+		State: s.State(), StateReason: s.InactiveReason, StateSince: s.StateSince.Format(timeFormat),
 		Description: s.Description, Metadata: s.Metadata,
 		CreatedAt: s.CreatedAt.Format(timeFormat), UpdatedAt: s.UpdatedAt.Format(timeFormat),
 	}

@@ -23,6 +23,9 @@ if expected ~= '' and expected ~= etag(before) then return { 'conflict' } end
 local changes = given(5)
 local after = {}
 for field, value in pairs(before) do after[field] = changes[field] or value end
+if before.inactive_reason == 'unconfirmed' then
+  after.active = before.active -- its target decides that, not its owner
+end
 local rival = redis.call('HGET', targets_key(user), digest(after))
 if rival and rival ~= id and exists(rival) then return { 'duplicate' } end
 
