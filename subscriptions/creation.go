@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,6 +21,9 @@ var (
 	ErrKeyReused = errors.New("the Idempotency-Key came with another request before")
 	// ErrKeySpent says that what an idempotency key made has been deleted since.
 	ErrKeySpent = errors.New("the subscription that this Idempotency-Key made is deleted")
+	// ErrOtherSecret says that the subscription there is already has another
+	// secret than the one brought.
+	ErrOtherSecret = errors.New("the subscription that there is already has another secret")
 )
 
 // keyKept is for how long an idempotency key is remembered.
@@ -47,7 +51,7 @@ const (
 // failed. A key that is not empty makes the same request within a day answer
 // the same subscription.
 //
-// It answers ErrLimit, ErrFull, ErrKeyReused or ErrKeySpent.
+// It answers ErrLimit, ErrFull, ErrKeyReused, ErrKeySpent or ErrOtherSecret.
 func (s *Store) Create(ctx context.Context, user string, sub Subscription, key string) (Subscription, Creation, error) {
 	if user == "" {
 		return Subscription{}, "", errors.New("a subscription needs a user")
@@ -64,21 +68,21 @@ func (s *Store) Create(ctx context.Context, user string, sub Subscription, key s
 		return Subscription{}, "", err
 	}
 	name, request := keyOf(user, key, owned, sub.Secret)
-	if sub.Secret == "" {
-		sub.Secret = newSecret()
-	}
-	owned["user"], owned["secret"] = user, sub.Secret
-	reply, err := createScript.Run(ctx, s.client, lane, owned.arguments(s.offset(), newID(lane), s.maxPerUser, room,
+	id, secret := newID(lane), cmp.Or(sub.Secret, newSecret())
+	owned["user"], owned["secret"] = user, s.secrets.Seal(id, secret)
+	reply, err := createScript.Run(ctx, s.client, lane, owned.arguments(s.offset(), id, s.maxPerUser, room,
 		name, request, int(keyKept.Seconds()))...).Slice()
 	if err != nil {
 		return Subscription{}, "", unavailable("create", err)
 	}
-	word, made, err := readReply(reply)
+	word, made, err := s.readReply(reply)
 	switch {
 	case errors.Is(err, ErrLimit):
 		err = fmt.Errorf("%w: at most %d a user", ErrLimit, s.maxPerUser)
 	case errors.Is(err, ErrFull):
 		err = fmt.Errorf("%w: at most %d", ErrFull, s.maxTotal)
+	case Creation(word) == Existing && sub.Secret != "" && !sameSecret(sub.Secret, made.Secret):
+		return Subscription{}, "", ErrOtherSecret
 	}
 	return made, Creation(word), err
 }

@@ -3,25 +3,27 @@ package subscriptions
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// settable names the fields that a subscriber may set, for those who tried
-// another.
+// settable names the fields of a subscription that a subscriber may set.
 const settable = "event, events, target_url, format, active, description, metadata and expiration_date"
 
 // form takes fields out of a body one by one. What is left at the end is
 // unknown.
 type form struct {
-	members []member
-	failed  []string // fields given, but of the wrong type
-	bad     violations
+	members  []member
+	settable string   // names the fields that it takes, for those who tried another
+	failed   []string // fields given, but of the wrong type
+	bad      violations
 }
 
 // newForm leaves the body itself as it is: it may be read again.
-func newForm(body []member) *form { return &form{members: slices.Clone(body)} }
+func newForm(body []member) *form { return &form{members: slices.Clone(body), settable: settable} }
 
 // take removes a member and answers its value, or false where it is not there.
 func (f *form) take(name string) (json.RawMessage, bool) {
@@ -73,6 +75,30 @@ func (f *form) flag(name string) (on, given bool) {
 		return false, false
 	}
 	return string(value) == "true", given
+}
+
+// whole answers a whole number within bounds, as text does a string.
+func (f *form) whole(name string, least, most int) (number int, given bool) {
+	value, given := f.take(name)
+	if !given {
+		return 0, false
+	}
+	number, err := strconv.Atoi(string(value))
+	if err != nil || number < least || number > most {
+		f.wrong(name, fmt.Sprintf("must be a whole number from %d to %d", least, most))
+		return 0, false
+	}
+	return number, true
+}
+
+// secret answers a secret that a subscriber brings, "" for none.
+func (f *form) secret() string {
+	secret, given := f.text("secret")
+	if given && checkSecret(secret) != nil {
+		f.wrong("secret", errSecret.Error())
+		return ""
+	}
+	return secret
 }
 
 // object answers an object of strings, as text does a string.
@@ -141,7 +167,7 @@ func (f *form) missing(name string) {
 // done answers all that was wrong, unknown fields too.
 func (f *form) done() error {
 	for _, m := range f.members {
-		f.bad.add(m.name, "is not a field that can be set; those are "+settable)
+		f.bad.add(m.name, "is not a field that can be set; those are "+f.settable)
 	}
 	if len(f.bad) > 0 {
 		return f.bad

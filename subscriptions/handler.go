@@ -63,6 +63,7 @@ type handler struct {
 //
 //	GET, POST                <path>
 //	GET, PUT, PATCH, DELETE  <path>{id}/
+//	POST                     <path>{id}/rotate-secret/
 //	GET                      <events path>
 //
 // Each needs a caller, and shows and changes only that caller's subscriptions.
@@ -81,6 +82,7 @@ func NewHandler(o HandlerOptions) http.Handler {
 	h.route(router, slashed(o.Path)+"{id:[^/]+}", actions{
 		http.MethodGet: h.get, http.MethodPut: h.replace, http.MethodPatch: h.patch, http.MethodDelete: h.delete,
 	})
+	h.route(router, slashed(o.Path)+"{id:[^/]+}/rotate-secret", actions{http.MethodPost: h.rotate})
 	return o.Metrics.count(router)
 }
 

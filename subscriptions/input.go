@@ -1,7 +1,6 @@
 package subscriptions
 
 import (
-	"crypto/subtle"
 	"net/netip"
 	"slices"
 	"strings"
@@ -34,7 +33,10 @@ type checker struct {
 // create reads the body of a POST.
 func (c checker) create(body []member) (Subscription, error) {
 	f := newForm(body)
+	f.settable = "secret, " + settable
+	secret := f.secret()
 	sub := c.read(f, Subscription{})
+	sub.Secret = secret
 	return sub, f.done()
 }
 
@@ -46,7 +48,7 @@ func (c checker) replace(body []member, current Subscription) (Subscription, err
 	f := newForm(body)
 	f.same("id", func(v string) bool { return v == current.ID })
 	f.same("user", func(v string) bool { return v == current.User })
-	f.same("secret", func(v string) bool { return subtle.ConstantTimeCompare([]byte(v), []byte(current.Secret)) == 1 })
+	f.same("secret", func(v string) bool { return sameSecret(v, current.Secret) })
 	f.same("created_at", func(v string) bool {
 		at, err := time.Parse(time.RFC3339Nano, v)
 		return err == nil && at.Equal(current.CreatedAt)
@@ -56,6 +58,7 @@ func (c checker) replace(body []member, current Subscription) (Subscription, err
 	for _, moving := range []string{"updated_at", "state", "state_reason", "state_since"} {
 		f.same(moving, func(string) bool { return true })
 	}
+	f.moment("previous_secret_until")
 	sub := c.read(f, current)
 	return sub, f.done()
 }

@@ -47,6 +47,7 @@ var refusals = []struct {
 	{ErrLimit, http.StatusUnprocessableEntity, "too-many-subscriptions", "There are as many subscriptions as are allowed"},
 	{ErrFull, http.StatusTooManyRequests, "full", "There are as many subscriptions of all users as are allowed"},
 	{ErrDuplicate, http.StatusConflict, "duplicate", "There is such a subscription already"},
+	{ErrOtherSecret, http.StatusConflict, "other-secret", "The subscription has another secret"},
 	{ErrChanged, http.StatusConflict, "conflict", "The subscription keeps being changed by others"},
 	{ErrKeyReused, http.StatusUnprocessableEntity, "idempotency-key-reused", "The Idempotency-Key belongs to another request"},
 	{ErrKeySpent, http.StatusConflict, "idempotency-key-spent", "What the Idempotency-Key made is gone"},

@@ -16,11 +16,12 @@ import (
 // order that scripts answer them. Delivery keeps its own beside them.
 var fields = []string{
 	"id", "user", "event", "format", "target_url", "active", "inactive_reason", "created_at", "updated_at",
-	"active_since", "inactive_since", "description", "metadata", "expires_at", "secret",
+	"active_since", "inactive_since", "description", "metadata", "expires_at",
+	"previous_secret_until", "secret", "previous_secret",
 }
 
 // secretFields are those that do not count into an ETag.
-var secretFields = []string{"secret"}
+var secretFields = []string{"secret", "previous_secret"}
 
 // record is a subscription's hash: the values of fields, by name.
 type record map[string]string
@@ -48,7 +49,8 @@ func (r record) etag() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// decode answers the subscription, or false where there is none.
+// decode answers the subscription, its secret as it is kept, or false where there
+// is none.
 func (r record) decode() (s Subscription, found bool, err error) {
 	if r["id"] == "" {
 		return Subscription{}, false, nil
@@ -69,7 +71,7 @@ func (r record) decode() (s Subscription, found bool, err error) {
 	for _, at := range []struct {
 		field string
 		time  *time.Time
-	}{{"created_at", &s.CreatedAt}, {"updated_at", &s.UpdatedAt}, {since, &s.StateSince}, {"expires_at", &s.ExpiresAt}} {
+	}{{"created_at", &s.CreatedAt}, {"updated_at", &s.UpdatedAt}, {since, &s.StateSince}, {"expires_at", &s.ExpiresAt}, {"previous_secret_until", &s.PreviousSecretUntil}} {
 		if *at.time, err = r.time(at.field); err != nil {
 			return Subscription{}, false, fmt.Errorf("subscription %s: %w", s.ID, err)
 		}
@@ -82,9 +84,9 @@ func (r record) decode() (s Subscription, found bool, err error) {
 	return s, true, nil
 }
 
-// time answers a time that is kept in ms. Only expires_at may be missing.
+// time answers a time that is kept in ms. Those ahead may be missing.
 func (r record) time(field string) (time.Time, error) {
-	if field == "expires_at" && r[field] == "" {
+	if ahead := field == "expires_at" || field == "previous_secret_until"; ahead && r[field] == "" {
 		return time.Time{}, nil
 	}
 	ms, err := strconv.ParseInt(r[field], 10, 64)

@@ -21,6 +21,7 @@ type resource struct {
 	ExpirationDate *string           `json:"expiration_date"`
 	CreatedAt      string            `json:"created_at"`
 	UpdatedAt      string            `json:"updated_at"`
+	SecretUntil    *string           `json:"previous_secret_until"`
 	Secret         string            `json:"secret,omitempty"` // where it is new alone
 }
 
@@ -39,6 +40,9 @@ func resourceOf(s Subscription) resource {
 	}
 	if !s.ExpiresAt.IsZero() {
 		shown.ExpirationDate = new(s.ExpiresAt.Format(timeFormat))
+	}
+	if !s.PreviousSecretUntil.IsZero() {
+		shown.SecretUntil = new(s.PreviousSecretUntil.Format(timeFormat))
 	}
 	return shown
 }

@@ -17,12 +17,15 @@ var (
 	listLua string
 	//go:embed update.lua
 	updateLua string
+	//go:embed rotate.lua
+	rotateLua string
 	//go:embed delete.lua
 	deleteLua string
 
 	createScript = newScript(createLua)
 	listScript   = newScript(listLua)
 	updateScript = newScript(updateLua)
+	rotateScript = newScript(rotateLua)
 	deleteScript = newScript(deleteLua)
 )
 

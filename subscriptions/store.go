@@ -55,6 +55,9 @@ type StoreOptions struct {
 	// DefaultMaxTotal. With several lanes, creations at the same moment in
 	// different lanes can exceed it by a few.
 	MaxTotal int
+	// Secrets seals what is kept of secrets. Nil: they are kept as they are.
+	// Whoever signs with them must open them with the same keys.
+	Secrets *Sealer
 	// Offset moves Redis' clock by some ms, for tests. Nil means not at all.
 	Offset func() int64
 }
@@ -70,6 +73,7 @@ type Store struct {
 	layout     layout.Layout
 	maxPerUser int
 	maxTotal   int
+	secrets    *Sealer
 	offset     func() int64
 }
 
@@ -80,7 +84,9 @@ func NewStore(o StoreOptions) *Store {
 	if o.Offset == nil {
 		o.Offset = func() int64 { return 0 }
 	}
-	return &Store{client: o.Client, layout: o.Layout, maxPerUser: o.MaxPerUser, maxTotal: o.MaxTotal, offset: o.Offset}
+	return &Store{
+		client: o.Client, layout: o.Layout, maxPerUser: o.MaxPerUser, maxTotal: o.MaxTotal, secrets: o.Secrets, offset: o.Offset,
+	}
 }
 
 // Get answers one of a user's subscriptions, or ErrNotFound.
@@ -95,7 +101,7 @@ func (s *Store) Get(ctx context.Context, user, id string) (Subscription, error) 
 	if err != nil {
 		return Subscription{}, unavailable("get", err)
 	}
-	sub, found, err := readRecord(values).decode()
+	sub, found, err := s.decode(values)
 	if err != nil {
 		return Subscription{}, err
 	}
@@ -144,7 +150,7 @@ func (s *Store) read(ctx context.Context, lane layout.Lane, user string, ids []s
 		return nil, unavailable("list", err)
 	}
 	for _, result := range results {
-		sub, found, err := readRecord(result.(*redis.SliceCmd).Val()).decode()
+		sub, found, err := s.decode(result.(*redis.SliceCmd).Val())
 		if err != nil {
 			return nil, err
 		}
@@ -175,7 +181,7 @@ func (s *Store) Update(ctx context.Context, user string, sub Subscription) (Subs
 	if err != nil {
 		return Subscription{}, unavailable("update", err)
 	}
-	_, updated, err := readReply(reply)
+	_, updated, err := s.readReply(reply)
 	return updated, err
 }
 
@@ -219,15 +225,27 @@ func (s *Store) owned(user, id string) (layout.Lane, bool) {
 	return lane, ok && user != "" && lane == s.layout.Of(user)
 }
 
+// decode reads the values of fields. A secret that cannot be opened is left out:
+// its owner can still see and delete the subscription, and rotate the secret.
+func (s *Store) decode(values []any) (sub Subscription, found bool, err error) {
+	sub, found, err = readRecord(values).decode()
+	if found {
+		if sub.Secret, err = s.secrets.Open(sub.ID, sub.Secret); errors.Is(err, ErrSealed) {
+			sub.Secret, err = "", nil
+		}
+	}
+	return sub, found, err
+}
+
 // readReply reads what a script answers about one subscription: a word, and
 // where there is a subscription, the values of fields.
-func readReply(reply []any) (word string, sub Subscription, err error) {
+func (s *Store) readReply(reply []any) (word string, sub Subscription, err error) {
 	word, _ = reply[0].(string)
 	if err := refusalOf(word); err != nil || len(reply) < 2 {
 		return word, Subscription{}, err
 	}
 	values, _ := reply[1].([]any)
-	sub, found, err := readRecord(values).decode()
+	sub, found, err := s.decode(values)
 	if err == nil && !found {
 		err = ErrNotFound
 	}

@@ -195,7 +195,7 @@ func TestACreateSentTwiceMakesOneSubscription(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		word, again, err := readReply(reply)
+		word, again, err := s.readReply(reply)
 		if diff := cmp.Diff(sub, again); word != "created" || diff != "" || err != nil {
 			t.Errorf("the repetition answered %s, %v (-want +got):\n%s", word, err, diff)
 		}

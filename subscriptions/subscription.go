@@ -4,8 +4,6 @@
 package subscriptions
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"strconv"
 	"strings"
 	"time"
@@ -46,10 +44,6 @@ const (
 	StateDisabled = "disabled"
 )
 
-// secretBytes is how much randomness a secret holds; Standard Webhooks asks for
-// 24 to 64 bytes (section "Signature scheme").
-const secretBytes = 32
-
 // Subscription is one user's wish to have some events posted to a URL.
 type Subscription struct {
 	// ID names the subscription and carries the lane that it lives in.
@@ -77,8 +71,12 @@ type Subscription struct {
 	// ExpiresAt is when the subscription ends by itself; zero for never.
 	ExpiresAt time.Time
 	// Secret signs deliveries: "whsec_" and base64 (Standard Webhooks). It is
-	// shown to the subscriber once, when the subscription is created.
+	// shown to the subscriber once, when it is new. Empty where it cannot be
+	// opened (see Sealer).
 	Secret string
+	// PreviousSecretUntil is until when deliveries are signed with the secret
+	// before this one too. Zero where there was none.
+	PreviousSecretUntil time.Time
 	// CreatedAt and UpdatedAt are in UTC, by Redis' clock, exact to 1 ms.
 	CreatedAt, UpdatedAt time.Time
 	// ETag changes with whatever its owner can see of it.
@@ -123,10 +121,4 @@ func laneOf(l layout.Layout, id string) (layout.Lane, bool) {
 		return layout.Lane{}, false
 	}
 	return l.Lane(n), true
-}
-
-func newSecret() string {
-	var secret [secretBytes]byte
-	_, _ = rand.Read(secret[:]) // never fails; it ends the process instead
-	return "whsec_" + base64.StdEncoding.EncodeToString(secret[:])
 }
