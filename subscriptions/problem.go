@@ -25,7 +25,8 @@ var (
 
 // problem is the body of every refusal (RFC 9457).
 type problem struct {
-	// Type stays the same across versions; clients may go by it.
+	// Type stays the same across versions; clients may go by it. All are listed
+	// in docs/problems.md.
 	Type   string     `json:"type"`
 	Title  string     `json:"title"`
 	Status int        `json:"status"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/hookproxy/hookproxy/delivery"
@@ -44,7 +45,8 @@ func (p *program) openFront(context.Context) error {
 		Own: subscriptions.NewHandler(subscriptions.HandlerOptions{
 			Store: p.store, Identity: callers, Events: c.rules.Events,
 			Path: paths.Path, EventsPath: paths.EventsPath, AllowTarget: p.addresses().Check,
-			Log: p.log, Metrics: subscriptions.NewMetrics(p.registry),
+			Credentials: credentialHeaders(c.rules),
+			Log:         p.log, Metrics: subscriptions.NewMetrics(p.registry),
 		}),
 		OwnPaths:       []string{paths.Path, paths.EventsPath},
 		TrustedProxies: c.trustedProxies, Log: p.log, Metrics: proxy.NewMetrics(p.registry),
@@ -81,6 +83,19 @@ func identityEntries(file *rules.File) []identity.Entry {
 		entries[i] = identity.Entry{Kind: r.Kind, Header: r.Header, Get: r.Get, User: r.User, Credentials: r.Credentials}
 	}
 	return entries
+}
+
+// credentialHeaders answers the headers that clients send to be known by.
+func credentialHeaders(file *rules.File) []string {
+	var names []string
+	for _, r := range file.Identity {
+		if r.Kind == identity.KindBasic {
+			names = append(names, "Authorization")
+		}
+		names = append(names, r.Credentials...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (p *program) openEngine(context.Context) error {
