@@ -57,6 +57,15 @@ func TestAPatchChangesWhatItNamesAndNothingElse(t *testing.T) {
 	})
 }
 
+func TestAPatchOfAnotherTypeIsToldTheRightOne(t *testing.T) {
+	r := newRig(t, redistest.Mini(t))
+	got := r.send(t, "ann", "PATCH", base+r.subscribe(t, "ann").ID, `[]`, "Content-Type", "text/plain")
+	got.wantProblem(t, 415, "unsupported-media-type")
+	if accepts := got.header.Get("Accept-Patch"); accepts != "application/merge-patch+json" {
+		t.Errorf("Accept-Patch is %q", accepts)
+	}
+}
+
 func TestAPutOfTheSwitchAloneTurnsItOnAndOff(t *testing.T) {
 	r := newRig(t, redistest.Mini(t))
 	want := r.subscribe(t, "ann")

@@ -129,6 +129,9 @@ func (h *handler) replace(w http.ResponseWriter, r *http.Request, user string) e
 
 func (h *handler) patch(w http.ResponseWriter, r *http.Request, user string) error {
 	body, err := readObject(w, r)
+	if errors.Is(err, errMediaType) {
+		w.Header().Set("Accept-Patch", "application/merge-patch+json") // RFC 5789 section 2.2
+	}
 	if err != nil {
 		return err
 	}

@@ -147,7 +147,7 @@ func (c checker) isEvent(event string, unchanged []string) bool {
 	noun, isPattern := strings.CutSuffix(event, ".*")
 	return slices.ContainsFunc(c.events(), func(known string) bool {
 		if isPattern {
-			return known != "*" && strings.HasPrefix(known, noun+".") && !strings.Contains(noun, ".")
+			return strings.HasPrefix(known, noun+".") && !strings.Contains(noun, ".")
 		}
 		return known == event
 	})
