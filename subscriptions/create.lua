@@ -15,14 +15,16 @@
 -- ARGV[5]  name of the idempotency key, the user in it, or ''
 -- ARGV[6]  digest of the request, for the same key with another
 -- ARGV[7]  seconds for which the key is remembered
+-- ARGV[8]  1 to change nothing where there is such a subscription already
 -- then     field, value … with user, event, format, target_url, active, secret,
 --          description, metadata and expires_at
--- result   {word, values of FIELDS}: created, existing or replayed
+-- result   {word, values of FIELDS}: created, existing, replayed or ask (there
+--          is one already, which stays as it is)
 --          {word}: user_limit, total_limit, reused (the key, with another
 --          request) or spent (the key, whose subscription is gone)
 
 local at, id = now(ARGV[1]), ARGV[2]
-local s = given(8)
+local s = given(9)
 s.id = id
 
 if exists(id) then return answer('created', id) end
@@ -38,6 +40,7 @@ end
 
 local same = redis.call('HGET', targets_key(s.user), digest(s))
 if same and exists(same) then
+  if ARGV[8] == '1' then return answer('ask', same) end
   local before = load(same)
   local revive = s.active == '1' and before.active ~= '1' and before.inactive_reason == 'failing'
   if revive or s.expires_at ~= before.expires_at then

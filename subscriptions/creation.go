@@ -70,19 +70,28 @@ func (s *Store) Create(ctx context.Context, user string, sub Subscription, key s
 	name, request := keyOf(user, key, owned, sub.Secret)
 	id, secret := newID(lane), cmp.Or(sub.Secret, newSecret())
 	owned["user"], owned["secret"] = user, s.secrets.Seal(id, secret)
-	reply, err := createScript.Run(ctx, s.client, lane, owned.arguments(s.offset(), id, s.maxPerUser, room,
-		name, request, int(keyKept.Seconds()))...).Slice()
-	if err != nil {
-		return Subscription{}, "", unavailable("create", err)
+	run := func(ask bool) (string, Subscription, error) {
+		reply, err := createScript.Run(ctx, s.client, lane, owned.arguments(s.offset(), id, s.maxPerUser, room,
+			name, request, int(keyKept.Seconds()), flag(ask))...).Slice()
+		if err != nil {
+			return "", Subscription{}, unavailable("create", err)
+		}
+		return s.readReply(reply)
 	}
-	word, made, err := s.readReply(reply)
+	// Scripts cannot open secrets: whether one that is brought is that of what
+	// exists is seen here, before anything is changed.
+	word, made, err := run(sub.Secret != "")
+	if err == nil && word == "ask" {
+		if !sameSecret(sub.Secret, made.Secret) {
+			return Subscription{}, "", ErrOtherSecret
+		}
+		word, made, err = run(false)
+	}
 	switch {
 	case errors.Is(err, ErrLimit):
 		err = fmt.Errorf("%w: at most %d a user", ErrLimit, s.maxPerUser)
 	case errors.Is(err, ErrFull):
 		err = fmt.Errorf("%w: at most %d", ErrFull, s.maxTotal)
-	case Creation(word) == Existing && sub.Secret != "" && !sameSecret(sub.Secret, made.Secret):
-		return Subscription{}, "", ErrOtherSecret
 	}
 	return made, Creation(word), err
 }

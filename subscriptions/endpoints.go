@@ -77,6 +77,8 @@ func (h *handler) create(w http.ResponseWriter, r *http.Request, user string) er
 	}
 	if how == Replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
+	} else {
+		h.changed("subscription asked for again", sub) // which may have revived it
 	}
 	h.show(w, http.StatusOK, sub)
 	return nil

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hookproxy/hookproxy/internal/redistest"
 )
 
@@ -84,7 +86,12 @@ func TestASubscriberMayBringASecret(t *testing.T) {
 		t.Errorf("the secret is %s", made.Secret)
 	}
 	r.send(t, "ann", "POST", base, body(bring(64))).want(t, 200)
-	r.send(t, "ann", "POST", base, body(bring(24))).wantProblem(t, 409, "other-secret")
+	before := hash(t, r.redis.Client, made.ID)
+	other := strings.Replace(body(bring(24)), "{", `{"expiration_date":"2099-01-01T00:00:00Z",`, 1)
+	r.send(t, "ann", "POST", base, other).wantProblem(t, 409, "other-secret")
+	if diff := cmp.Diff(before, hash(t, r.redis.Client, made.ID)); diff != "" {
+		t.Errorf("what was refused changed it (-before +after):\n%s", diff)
+	}
 	r.send(t, "ann", "PATCH", base+made.ID, `{"secret":"`+bring(24)+`"}`).wantProblem(t, 422, "invalid", "secret")
 }
 

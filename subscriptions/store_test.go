@@ -191,7 +191,7 @@ func TestACreateSentTwiceMakesOneSubscription(t *testing.T) {
 			t.Fatal(err)
 		}
 		owned["user"], owned["secret"] = "ann", sub.Secret
-		reply, err := createScript.Run(t.Context(), r.Client, lane0(), owned.arguments(5000, sub.ID, 1, 1, "", "", 1)...).Slice()
+		reply, err := createScript.Run(t.Context(), r.Client, lane0(), owned.arguments(5000, sub.ID, 1, 1, "", "", 1, "0")...).Slice()
 		if err != nil {
 			t.Fatal(err)
 		}
