@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -66,7 +67,7 @@ func (p *Proxy) derive(x *exchange, res *http.Response, body *heldBody) []events
 			continue
 		}
 		e := result.Event
-		e.ID, e.Time = idOf(e, result.Item, x, out.Header), now
+		e.ID, e.Time = idOf(result, x, out.Header), now
 		if e.Parked == rules.ParkedUserUnknown && errors.Is(unknown, identity.ErrUnavailable) {
 			e.Parked = parkedIdentityUnavailable
 		}
@@ -91,15 +92,17 @@ func (h *heldBody) decoded(c *capture, header http.Header) (body []byte, omitted
 // own, so that without a user nothing can be told; and an upstream that does
 // not know the header creates a second resource for it, whose event must not
 // be taken for the first one's.
-func idOf(e events.Event, item int, x *exchange, h http.Header) string {
-	key := h.Get(idempotencyKey)
+func idOf(result rules.Result, x *exchange, h http.Header) string {
+	e, key := result.Event, h.Get(idempotencyKey)
 	if key == "" || e.User == "" {
 		return events.NewID()
 	}
 	if e.Resource != "" {
 		key += "\n" + e.Resource // no header holds a newline
 	}
-	return events.ReplayID(e.User, x.inbound.Method, x.path, key, e.Rule, item)
+	// Several rules may stand on one line, in one list of short ones.
+	rule := fmt.Sprintf("%s:%d %s", e.Rule, result.Rule.Column, e.Name)
+	return events.ReplayID(e.User, x.inbound.Method, x.path, key, rule, result.Item)
 }
 
 // count notes what became of the events.

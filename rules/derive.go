@@ -7,8 +7,9 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// MaxItems is how many events one exchange makes with each. A longer list is
-// one parked event, never the first thousand of it.
+// MaxItems is how many events one exchange makes with each, unless the rule's
+// max_items says otherwise. A longer list is one parked event, never the first
+// thousand of it.
 const MaxItems = 1000
 
 // Why a rule makes no event of an exchange, in Result.Skipped.
@@ -29,7 +30,7 @@ const (
 	ParkedResourceUnknown = "resource_unknown" // there is no payload, and nobody knows what it is about
 	ParkedWhenUnknown     = "when_unknown"     // a condition reads a body that is not whole
 	ParkedItemsUnknown    = "items_unknown"    // each reads a body that is not whole
-	ParkedTooManyItems    = "too_many_items"   // more than MaxItems
+	ParkedTooManyItems    = "too_many_items"   // more than MaxItems, or the rule's max_items
 )
 
 // Result is what one rule makes of an exchange, or with each of one item.
@@ -86,7 +87,7 @@ func (sc scene) page() bool {
 	if sc.Status != http.StatusOK && sc.Status != http.StatusNonAuthoritativeInfo {
 		return false
 	}
-	media, _ := mediaType(sc.ResponseHeader)
+	media := mediaType(sc.ResponseHeader)
 	if media != "text/html" && media != "application/xhtml+xml" {
 		return false
 	}
@@ -106,7 +107,7 @@ func (sc scene) items() []Result {
 		return []Result{sc.parked(ParkedItemsUnknown, list.unknown)}
 	case len(items) == 0:
 		return []Result{{Rule: sc.rule, Skipped: SkippedNoItems}}
-	case len(items) > MaxItems:
+	case len(items) > sc.rule.options.maxItems:
 		return []Result{sc.parked(ParkedTooManyItems, ParkedTooManyItems)}
 	}
 	results := make([]Result, len(items))

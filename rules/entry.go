@@ -15,8 +15,12 @@ import (
 // others. 202 promises only, 206 is a part, 3xx is elsewhere: only when named.
 var defaultStatuses = []int{200, 201, 203, 204, 205}
 
-// maxEvents bounds how many names one emit stands for.
-const maxEvents = 256
+// maxEvents bounds how many names one emit stands for, maxMaxItems how many
+// events one exchange may be.
+const (
+	maxEvents   = 256
+	maxMaxItems = 10_000
+)
 
 var (
 	eventName  = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)+$`)
@@ -40,7 +44,7 @@ func (p *parser) rules(n *yaml.Node, file *File) {
 }
 
 func (p *parser) rule(n *yaml.Node, file *File) {
-	values := p.options(n, "rule", "on", "emit", "status", "when", "user", "payload", "resource", "each", "keep")
+	values := p.options(n, "rule", "on", "emit", "status", "when", "user", "payload", "resource", "each", "max_items", "keep")
 	if n.Kind != yaml.MappingNode {
 		return
 	}
@@ -112,7 +116,7 @@ func (p *parser) method(n *yaml.Node, method string) bool {
 
 // rest reads the options that rules and resources share.
 func (p *parser) rest(values map[string]*yaml.Node) *options {
-	o := &options{statuses: defaultStatuses, same: sameness(values)}
+	o := &options{statuses: defaultStatuses, maxItems: MaxItems, same: sameness(values)}
 	if n := values["keep"]; n != nil {
 		o.keep = p.keep(n)
 		p.scope.keep = o.keep
@@ -123,6 +127,11 @@ func (p *parser) rest(values map[string]*yaml.Node) *options {
 		o.payload = payload{source: &source{text: "item", kind: eachItem}}
 	} else {
 		o.payload = payload{source: &source{text: "response.body", kind: responseBody}}
+	}
+	if n := values["max_items"]; n != nil {
+		if o.maxItems, _ = p.whole(n, "max_items", 1, maxMaxItems); o.each == nil {
+			p.mistake(n, "max_items: expected each beside it")
+		}
 	}
 	if n := values["status"]; n != nil {
 		o.statuses = p.statuses(n)

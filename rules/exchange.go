@@ -15,7 +15,7 @@ type Exchange struct {
 	RawQuery string
 
 	RequestHeader http.Header
-	// RequestBody is the whole body, decoded. Nil where there was none, or where
+	// RequestBody is the whole body, without content codings and in UTF-8. Nil where there was none, or where
 	// RequestOmitted says why it is not whole.
 	RequestBody []byte
 	// RequestOmitted is why there is no whole request body, although the request
@@ -24,8 +24,8 @@ type Exchange struct {
 
 	Status         int
 	ResponseHeader http.Header
-	// ResponseBody is the whole body, decoded; nil where there is none. Payloads
-	// may alias it.
+	// ResponseBody is the whole body, without content codings and in UTF-8; nil
+	// where there is none. Payloads may alias it.
 	ResponseBody []byte
 	// ResponseOmitted is why there is no whole response body: "too_large",
 	// "truncated", "encoding", "budget" … Empty where it is whole.

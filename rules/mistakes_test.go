@@ -104,6 +104,8 @@ var refusals = []struct{ name, source, message string }{
 	{"payload twice a key", "rules: [{on: POST /a, emit: a.b, payload: {a: 1, a: 2}}]", "stands in line 1 already"},
 	{"resource an unknown parameter", "rules: [{on: POST /a, emit: a.b, resource: path.id}]", "it has none"},
 	{"each a parameter", "rules: [{on: 'POST /{a}', emit: a.b, each: path.a}]", "where the list stands"},
+	{"max_items without each", "rules: [{on: POST /a, emit: a.b, max_items: 5}]", "expected each beside it"},
+	{"max_items too many", "rules: [{on: POST /a, emit: a.b, each: response.body, max_items: 10001}]", "from 1 to 10000"},
 	{"rules a map", "rules: {}", "rules: expected a list, found a map"},
 	{"on too many segments", "rules: [{on: POST " + strings.Repeat("/a", 70) + ", emit: a.b}]", "at most 64 segments"},
 	{"on dots in disguise", "rules: [{on: POST /a/%2e%2e/b, emit: a.b}]", "without . and .. segments"},
@@ -190,7 +192,7 @@ func TestTheExampleShowsEveryOption(t *testing.T) {
 	for _, key := range []string{
 		"header", "basic", "whoami", "anonymous", "get", "user", "credentials", "path", "events_path", "max_per_user",
 		"max_backlog", "max_body", "budget", "only", "on", "emit", "status", "when", "not", "exists", "matches",
-		"payload", "resource", "each", "keep", "fixed",
+		"payload", "resource", "each", "max_items", "keep", "fixed",
 	} {
 		if !regexp.MustCompile(`(?m)^[^#]*\b` + key + `: `).MatchString(strings.ReplaceAll(all, ":\n", ": \n")) {
 			t.Errorf("examples/rules.yaml does not show %s", key)

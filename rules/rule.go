@@ -35,6 +35,7 @@ type options struct {
 	payload  payload
 	resource *source  // nil: the default order
 	each     *source  // nil: one event per exchange
+	maxItems int      // of each
 	keep     []string // secret-like keys that stay, in lower case
 	same     string   // status, when, user and each as written, to find duplicates
 }
