@@ -54,7 +54,7 @@ func (p *Proxy) derive(x *exchange, res *http.Response, body *heldBody) []events
 	sent, unsent := c.request.take(out.Header)
 	decoded, omitted := body.decoded(c, res.Header)
 	results := c.match.Derive(&rules.Exchange{
-		Method: x.inbound.Method, Path: x.path, RawQuery: x.inbound.URL.RawQuery,
+		Method: x.inbound.Method, Path: x.path, RawQuery: x.inbound.URL.RawQuery, BasePath: p.upstream.rawBase,
 		RequestHeader: out.Header, RequestBody: sent, RequestOmitted: unsent,
 		Status: res.StatusCode, ResponseHeader: res.Header, ResponseBody: decoded, ResponseOmitted: omitted,
 		Caller: user,

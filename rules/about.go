@@ -3,6 +3,8 @@ package rules
 import (
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 )
 
 // resource answers the id of what the event is about, or "" where nobody can
@@ -64,17 +66,13 @@ func (sc scene) lastParam() string {
 }
 
 // location answers the last segment of Location, which names what was made
-// (RFC 9110 §10.2.2); with a 202 it names where to ask about it instead.
+// (RFC 9110 §10.2.2).
 func (sc scene) location() string {
-	location := sc.ResponseHeader.Get("Location")
-	if location == "" || sc.Status == http.StatusAccepted {
+	target := sc.locationURL()
+	if target == nil {
 		return ""
 	}
-	u, err := url.Parse(location)
-	if err != nil {
-		return ""
-	}
-	segments := Canonical(u.EscapedPath())
+	segments := Canonical(target.EscapedPath())
 	if len(segments) == 0 {
 		return ""
 	}
@@ -83,4 +81,66 @@ func (sc scene) location() string {
 		return ""
 	}
 	return last
+}
+
+// resourcePath answers the path of the resource with the id, as the API's
+// clients know it, or "": Location's; that of a request which names the
+// resource; for a line of resources the one below the collection's.
+func (sc scene) resourcePath(id string) string {
+	itemLast := sc.rule.template.itemLast
+	switch location := sc.locationPath(); {
+	case sc.rule.options.each != nil:
+		return ""
+	case sc.rule.Method == http.MethodPost && !itemLast && location != "":
+		return location
+	case itemLast:
+		return escaped(Canonical(sc.Path))
+	case sc.rule.collection:
+		return escaped(append(Canonical(sc.Path), id))
+	}
+	return ""
+}
+
+// locationPath answers the path in Location without the upstream's base path.
+func (sc scene) locationPath() string {
+	target := sc.locationURL()
+	if target == nil {
+		return ""
+	}
+	segments, base := Canonical(target.EscapedPath()), Canonical(sc.BasePath)
+	if len(base) > 0 && len(segments) > len(base) && slices.Equal(segments[:len(base)], base) {
+		segments = segments[len(base):]
+	}
+	return escaped(segments)
+}
+
+// locationURL answers where Location leads, or nil; with a 202 it leads to
+// something else than the resource (RFC 9110 §15.3.3).
+func (sc scene) locationURL() *url.URL {
+	location := sc.ResponseHeader.Get("Location")
+	if location == "" || sc.Status == http.StatusAccepted {
+		return nil
+	}
+	from := escaped(Canonical(sc.Path))
+	if strings.HasSuffix(sc.Path, "/") {
+		from += "/"
+	}
+	base, err := url.Parse(from)
+	if err != nil {
+		return nil
+	}
+	target, err := base.Parse(location)
+	if err != nil {
+		return nil
+	}
+	return target
+}
+
+// escaped answers segments as a path.
+func escaped(segments []string) string {
+	var b strings.Builder
+	for _, segment := range segments {
+		b.WriteString("/" + url.PathEscape(segment))
+	}
+	return b.String()
 }

@@ -16,11 +16,12 @@ const maxNesting = 1000
 // Why an event has no payload, in Event.Omitted. The proxy adds its own reasons
 // for a body that is not whole ("too_large", "truncated", "budget" …).
 const (
-	OmittedNoContent = "no_content" // the answer has no body, as 204 and 205 say
-	OmittedNotJSON   = "not_json"   // neither declared as JSON nor readable as it, or broken
-	OmittedEncoding  = "encoding"   // not UTF-8, nor in a charset or coding that can be undone
-	OmittedTooDeep   = "too_deep"   // more arrays and objects within each other than a receiver could read
-	OmittedMissing   = "missing"    // nothing stands where the rule's payload points
+	OmittedNoContent = "no_content"    // the answer has no body, as 204 and 205 say
+	OmittedNotJSON   = "not_json"      // neither declared as JSON nor readable as it, or broken
+	OmittedEncoding  = "encoding"      // not UTF-8, nor in a charset or coding that can be undone
+	OmittedTooDeep   = "too_deep"      // more arrays and objects within each other than a receiver could read
+	OmittedMissing   = "missing"       // nothing stands where the rule's payload points
+	OmittedNotObject = "not_an_object" // merge finds something else
 	OmittedCaller    = "caller_unknown"
 )
 

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"net/http"
 
 	"github.com/hookproxy/hookproxy/events"
@@ -138,7 +139,7 @@ func (sc scene) result(item int) Result {
 	ev := sc.blank()
 	ev.Payload, ev.Omitted = sc.payload()
 	if ev.Payload != nil {
-		ev.Payload, ev.Redacted = redact(ev.Payload, sc.rule.options.keep)
+		ev.Payload, ev.Redacted, ev.Omitted = sc.trim(ev.Payload)
 	}
 	ev.Resource = sc.resource()
 	ev.User, ev.Parked = sc.user()
@@ -149,6 +150,16 @@ func (sc scene) result(item int) Result {
 		ev.Parked = ParkedResourceUnknown
 	}
 	return Result{Rule: sc.rule, Event: ev, Item: item}
+}
+
+// trim leaves out of a payload what does not go out.
+func (sc scene) trim(payload []byte) (trimmed []byte, redacted []string, omitted string) {
+	o := sc.rule.options
+	if first := bytes.TrimLeft(payload, " \t\r\n")[0]; o.payload.view.picking && first != '{' && first != '[' {
+		return nil, nil, OmittedMissing
+	}
+	trimmed, redacted = redact(payload, o.keep, o.payload.view)
+	return trimmed, redacted, ""
 }
 
 // holds reports whether all conditions hold. One that certainly does not

@@ -44,7 +44,7 @@ func (p *parser) rules(n *yaml.Node, file *File) {
 }
 
 func (p *parser) rule(n *yaml.Node, file *File) {
-	values := p.options(n, "rule", "on", "emit", "status", "when", "user", "payload", "resource", "each", "max_items", "keep")
+	values := p.options(n, "rule", "on", "emit", "status", "when", "user", "payload", "merge", "pick", "omit", "resource", "each", "max_items", "keep")
 	if n.Kind != yaml.MappingNode {
 		return
 	}
@@ -142,9 +142,7 @@ func (p *parser) rest(values map[string]*yaml.Node) *options {
 	if n := values["user"]; n != nil {
 		o.user = p.owner(n)
 	}
-	if n := values["payload"]; n != nil {
-		o.payload = p.payload(n)
-	}
+	p.payload(values, o)
 	if n := values["resource"]; n != nil {
 		o.resource = p.resource(n)
 	}

@@ -13,6 +13,9 @@ type Exchange struct {
 	Method   string
 	Path     string // escaped
 	RawQuery string
+	// BasePath is what the upstream has before each path, escaped: it may stand
+	// in a Location. Empty for none.
+	BasePath string
 
 	RequestHeader http.Header
 	// RequestBody is the whole body, without content codings and in UTF-8. Nil where there was none, or where

@@ -106,6 +106,16 @@ var refusals = []struct{ name, source, message string }{
 	{"each a parameter", "rules: [{on: 'POST /{a}', emit: a.b, each: path.a}]", "where the list stands"},
 	{"max_items without each", "rules: [{on: POST /a, emit: a.b, max_items: 5}]", "expected each beside it"},
 	{"max_items too many", "rules: [{on: POST /a, emit: a.b, each: response.body, max_items: 10001}]", "from 1 to 10000"},
+	{"merge beside payload", "rules: [{on: POST /a, emit: a.b, payload: response.body, merge: [request.body, response.body]}]", "expected no payload beside it"},
+	{"merge one", "rules: [{on: POST /a, emit: a.b, merge: request.body}]", "at least two sources"},
+	{"merge a text", "rules: [{on: POST /a, emit: a.b, merge: [request.body, query.x]}]", `found "query.x"`},
+	{"merge a secret", "rules: [{on: POST /a, emit: a.b, merge: [request.body, response.body.token]}]", "keep: [token]"},
+	{"pick nothing", "rules: [{on: POST /a, emit: a.b, pick: []}]", "found an empty list"},
+	{"pick a query", "rules: [{on: POST /a, emit: a.b, pick: ['a.#.b']}]", "expected keys joined by dots"},
+	{"pick a secret", "rules: [{on: POST /a, emit: a.b, pick: [owner.token]}]", "keep: [token]"},
+	{"pick of thin", "rules: [{on: POST /a, emit: a.b, payload: thin, pick: [id]}]", "two keys only"},
+	{"omit a map", "rules: [{on: POST /a, emit: a.b, omit: {a: 1}}]", "a path into the payload"},
+	{"omit of a delete", "resources: {c: {path: /c, only: delete, omit: a}}", "a delete always carries"},
 	{"rules a map", "rules: {}", "rules: expected a list, found a map"},
 	{"on too many segments", "rules: [{on: POST " + strings.Repeat("/a", 70) + ", emit: a.b}]", "at most 64 segments"},
 	{"on dots in disguise", "rules: [{on: POST /a/%2e%2e/b, emit: a.b}]", "without . and .. segments"},
@@ -192,7 +202,7 @@ func TestTheExampleShowsEveryOption(t *testing.T) {
 	for _, key := range []string{
 		"header", "basic", "whoami", "anonymous", "get", "user", "credentials", "path", "events_path", "max_per_user",
 		"max_backlog", "max_body", "budget", "only", "on", "emit", "status", "when", "not", "exists", "matches",
-		"payload", "resource", "each", "max_items", "keep", "fixed",
+		"payload", "resource", "each", "max_items", "keep", "fixed", "merge", "pick", "omit",
 	} {
 		if !regexp.MustCompile(`(?m)^[^#]*\b` + key + `: `).MatchString(strings.ReplaceAll(all, ":\n", ": \n")) {
 			t.Errorf("examples/rules.yaml does not show %s", key)

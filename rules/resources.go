@@ -72,7 +72,11 @@ func (p *parser) resourceEntry(e entry, file *File) {
 		own.emit = text{{literal: e.key.Value + "." + verb.name}}
 		emit := &yaml.Node{Value: e.key.Value + "." + verb.name, Line: e.key.Line, Column: e.key.Column}
 		for _, method := range verb.methods {
-			file.Rules = append(file.Rules, p.expand(e.key, emit, []route{{method, full, t}}, &own)...)
+			expanded := p.expand(e.key, emit, []route{{method, full, t}}, &own)
+			for _, rule := range expanded {
+				rule.collection = verb.item == ""
+			}
+			file.Rules = append(file.Rules, expanded...)
 		}
 	}
 }
@@ -91,7 +95,7 @@ func (p *parser) resourcePath(e entry) (string, map[string]*yaml.Node) {
 		path, _ := p.text(e.value, what, expected+", or a map with the key path")
 		return path, nil
 	}
-	values := p.options(e.value, what, "path", "only", "status", "when", "user", "payload", "resource", "keep")
+	values := p.options(e.value, what, "path", "only", "status", "when", "user", "payload", "merge", "pick", "omit", "resource", "keep")
 	if values["path"] == nil {
 		p.mistake(e.value, "%s: expected the key path", what)
 		return "", values
@@ -113,7 +117,7 @@ func (p *parser) only(n *yaml.Node, values map[string]*yaml.Node) []string {
 		}
 		only = append(only, verb)
 	}
-	for _, key := range []string{"payload", "resource"} {
+	for _, key := range []string{"payload", "merge", "pick", "omit", "resource"} {
 		if values[key] != nil && !slices.Contains(only, "create") && !slices.Contains(only, "update") {
 			p.mistake(values[key], "%s: expected create or update among only: a delete always carries the id from the path", key)
 		}

@@ -23,6 +23,8 @@ type Rule struct {
 	options  *options
 	template *template
 	order    int // in the file
+	// collection says that the id behind the path is the path of what was made.
+	collection bool
 }
 
 // options is what an entry of rules.yaml says beside its routes. The Rules

@@ -48,11 +48,16 @@ func (p *parser) storable(n *yaml.Node, what string, s source) {
 	if (s.kind == requestHeader || s.kind == responseHeader) && isCredential(s.name) {
 		p.mistake(n, "%s: expected a source without credentials, found %s", what, s.text)
 	}
-	keys := []string(s.path)
+	path := s.path
 	if s.kind == queryParam {
-		keys = []string{s.name}
+		path = jsonPath{s.name}
 	}
-	for _, key := range keys {
+	p.unsecret(n, what, path)
+}
+
+// unsecret refuses a path through what would be left out again.
+func (p *parser) unsecret(n *yaml.Node, what string, path jsonPath) {
+	for _, key := range path {
 		if p.withheld(key) {
 			p.mistake(n, "%s: %s is a secret-like key; to hand it on, write keep: [%s] beside it", what, quoted(key), strings.ToLower(key))
 		}

@@ -116,3 +116,12 @@ func (s source) below(key string) source {
 	path := append(append(jsonPath(nil), s.path...), key)
 	return source{text: s.text + "." + key, kind: s.kind, path: path}
 }
+
+// joined lists sources as they were written.
+func joined(sources []source, separator string) string {
+	texts := make([]string, len(sources))
+	for i, s := range sources {
+		texts[i] = s.text
+	}
+	return strings.Join(texts, separator)
+}
