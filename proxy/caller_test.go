@@ -121,10 +121,10 @@ func TestParkedReplaysOfStrangersAreNotTakenForOneEvent(t *testing.T) {
 func TestPanicsOnTheWayToAnEventLeaveTheResponseAlone(t *testing.T) {
 	for where, breakIt := range map[string]func(*Proxy){
 		"match": func(p *Proxy) {
-			p.match = func(string, string) (matcher, rules.CaptureSettings) { panic("match") }
+			p.match = func(*exchange) (matcher, rules.CaptureSettings) { panic("match") }
 		},
 		"derive": func(p *Proxy) {
-			p.match = func(string, string) (matcher, rules.CaptureSettings) { return panicking{}, rules.CaptureSettings{} }
+			p.match = func(*exchange) (matcher, rules.CaptureSettings) { return panicking{}, rules.CaptureSettings{} }
 		},
 		"identity": func(p *Proxy) {
 			p.ask = func(*http.Request) answerer {

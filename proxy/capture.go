@@ -19,8 +19,8 @@ type matcher interface {
 }
 
 // matchIn looks requests up in the rules in force.
-func matchIn(current func() *rules.File) func(string, string) (matcher, rules.CaptureSettings) {
-	return func(method, escapedPath string) (matcher, rules.CaptureSettings) {
+func matchIn(current func() *rules.File) func(*exchange) (matcher, rules.CaptureSettings) {
+	return func(x *exchange) (matcher, rules.CaptureSettings) {
 		if current == nil {
 			return nil, rules.CaptureSettings{}
 		}
@@ -28,7 +28,7 @@ func matchIn(current func() *rules.File) func(string, string) (matcher, rules.Ca
 		if file == nil {
 			return nil, rules.CaptureSettings{}
 		}
-		if match := file.Match(method, escapedPath); match != nil {
+		if match := file.Match(file.Method(x.inbound.Method, x.inbound.Header), x.path); match != nil {
 			return match, file.Capture
 		}
 		return nil, rules.CaptureSettings{}
@@ -57,7 +57,7 @@ func (p *Proxy) capturing(x *exchange) (c *capture) {
 		return nil
 	}
 	defer p.survive("match", func() { c = nil })
-	match, limits := p.match(x.inbound.Method, x.path)
+	match, limits := p.match(x)
 	if match == nil {
 		return nil
 	}

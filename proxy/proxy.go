@@ -97,7 +97,7 @@ type Proxy struct {
 	own       http.Handler
 	ownPaths  ownPaths
 	reverse   *httputil.ReverseProxy
-	match     func(method, escapedPath string) (matcher, rules.CaptureSettings)
+	match     func(*exchange) (matcher, rules.CaptureSettings)
 	ask       func(*http.Request) answerer // nil: nobody is known
 	strip     func(*http.Request)
 	publisher Publisher

@@ -96,7 +96,8 @@ func (sc scene) resourcePath(id string) string {
 	case itemLast:
 		return escaped(Canonical(sc.Path))
 	case sc.rule.collection:
-		return escaped(append(Canonical(sc.Path), id))
+		collection := strings.TrimSuffix(escaped(Canonical(sc.Path)), sc.suffix)
+		return collection + "/" + url.PathEscape(id) + sc.suffix
 	}
 	return ""
 }

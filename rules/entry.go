@@ -84,15 +84,14 @@ func (p *parser) routes(n *yaml.Node) []route {
 		p.mistake(n, "on: expected %s, found %s", expected, quoted(written))
 		return nil
 	}
-	t, err := parseTemplate(path)
-	if err != nil {
-		p.mistake(n, "on: %v", err)
-		return nil
-	}
+	paths, templates := p.templates(n, "on", path)
 	var routes []route
 	for method := range strings.SplitSeq(methods, "|") {
-		if p.method(n, method) {
-			routes = append(routes, route{method, path, t})
+		if !p.method(n, method) {
+			continue
+		}
+		for i, t := range templates {
+			routes = append(routes, route{method, paths[i], t})
 		}
 	}
 	return routes

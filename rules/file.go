@@ -33,7 +33,8 @@ type File struct {
 	// routes expanded: one Rule has one method and one path template.
 	Rules []*Rule
 
-	index index
+	matching matchSettings
+	index    index
 }
 
 // Resolver is one entry of identity. Which fields are set depends on its Kind.

@@ -12,10 +12,12 @@ type Match struct{ hits []hit }
 type hit struct {
 	rule   *Rule
 	params []string
+	suffix string // the format suffix that its last segment had: ".json"
 }
 
 // Match answers the rules for a request, or nil where there are none, which
-// allocates nothing. Methods match exactly, paths in their canonical form.
+// allocates nothing. Methods match exactly, paths in their canonical form and
+// as the section matching says.
 func (f *File) Match(method, escapedPath string) *Match {
 	tree := f.index[method]
 	if tree == nil {
@@ -23,6 +25,7 @@ func (f *File) Match(method, escapedPath string) *Match {
 	}
 	c := canonicalOf(escapedPath)
 	defer c.release()
+	suffix := f.matching.prepare(c)
 	tree.collect(c, 0)
 	if len(c.found) == 0 {
 		return nil
@@ -30,7 +33,7 @@ func (f *File) Match(method, escapedPath string) *Match {
 	slices.SortFunc(c.found, func(a, b *Rule) int { return cmp.Compare(a.order, b.order) })
 	m := &Match{hits: make([]hit, len(c.found))}
 	for i, rule := range c.found {
-		m.hits[i] = hit{rule, rule.template.capture(c)}
+		m.hits[i] = hit{rule, rule.template.capture(c), suffix}
 	}
 	return m
 }

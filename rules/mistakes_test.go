@@ -116,6 +116,14 @@ var refusals = []struct{ name, source, message string }{
 	{"pick of thin", "rules: [{on: POST /a, emit: a.b, payload: thin, pick: [id]}]", "two keys only"},
 	{"omit a map", "rules: [{on: POST /a, emit: a.b, omit: {a: 1}}]", "a path into the payload"},
 	{"omit of a delete", "resources: {c: {path: /c, only: delete, omit: a}}", "a delete always carries"},
+	{"mount a query", "matching: {mount: '/a?b'}", "matching.mount: expected a path only"},
+	{"mount no path", "matching: {mount: a}", "begins with /"},
+	{"mount and path with one parameter", "matching: {mount: '/{a}'}\nrules: [{on: 'POST /{a}', emit: a.b}]", "stands there twice"},
+	{"ignore_case a text", "matching: {ignore_case: yes}", "expected true or false"},
+	{"a suffix without a dot", "matching: {format_suffixes: [json]}", "expected a suffix such as .json"},
+	{"a suffix in a path", "matching: {format_suffixes: [.json]}\nrules: [{on: 'POST /{a}.json', emit: a.b}]", "expected a path without .json"},
+	{"an override that is a credential", "matching: {method_override: cookie}", "expected a header name such as X-HTTP-Method-Override"},
+	{"a resource's each with delete", "resources: {c: {path: /c, each: response.body}}", "a delete is of one resource"},
 	{"rules a map", "rules: {}", "rules: expected a list, found a map"},
 	{"on too many segments", "rules: [{on: POST " + strings.Repeat("/a", 70) + ", emit: a.b}]", "at most 64 segments"},
 	{"on dots in disguise", "rules: [{on: POST /a/%2e%2e/b, emit: a.b}]", "without . and .. segments"},
@@ -203,6 +211,7 @@ func TestTheExampleShowsEveryOption(t *testing.T) {
 		"header", "basic", "whoami", "anonymous", "get", "user", "credentials", "path", "events_path", "max_per_user",
 		"max_backlog", "max_body", "budget", "only", "on", "emit", "status", "when", "not", "exists", "matches",
 		"payload", "resource", "each", "max_items", "keep", "fixed", "merge", "pick", "omit",
+		"mount", "ignore_case", "format_suffixes", "method_override",
 	} {
 		if !regexp.MustCompile(`(?m)^[^#]*\b` + key + `: `).MatchString(strings.ReplaceAll(all, ":\n", ": \n")) {
 			t.Errorf("examples/rules.yaml does not show %s", key)

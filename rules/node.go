@@ -14,7 +14,8 @@ import (
 type parser struct {
 	name     string
 	mistakes Mistakes
-	scope    scope // of the entry being read
+	scope    scope          // of the entry being read
+	paths    *matchSettings // how requests find their rules
 }
 
 func (p *parser) mistake(n *yaml.Node, format string, args ...any) {

@@ -39,9 +39,10 @@ func (p *parser) file(source []byte) *File {
 		return nil
 	}
 	file := defaults()
-	sections := p.options(root, "rules file", "identity", "subscriptions", "capture", "resources", "rules")
+	p.paths = &file.matching
+	sections := p.options(root, "rules file", "identity", "subscriptions", "capture", "matching", "resources", "rules")
 	for key, parse := range map[string]func(*yaml.Node, *File){
-		"identity": p.identity, "subscriptions": p.subscriptions, "capture": p.capture,
+		"identity": p.identity, "subscriptions": p.subscriptions, "capture": p.capture, "matching": p.matching,
 	} {
 		if n := sections[key]; n != nil && !isNull(n) {
 			parse(n, file)
@@ -77,7 +78,7 @@ func (p *parser) document(source []byte) *yaml.Node {
 		return nil
 	}
 	if len(documents) == 0 || len(documents[0].Content) == 0 || isNull(documents[0].Content[0]) {
-		p.mistake(start, "expected identity, subscriptions, capture, resources or rules, found an empty file")
+		p.mistake(start, "expected identity, subscriptions, capture, matching, resources or rules, found an empty file")
 		return nil
 	}
 	if len(documents) > 1 {
