@@ -157,4 +157,5 @@ type panicking struct{}
 func (panicking) WantsStatus(int) bool                  { return true }
 func (panicking) NeedsRequestBody() bool                { return true }
 func (panicking) NeedsCaller() bool                     { return true }
+func (panicking) Strict(int) bool                       { return false }
 func (panicking) Derive(*rules.Exchange) []rules.Result { panic("derive") }

@@ -15,6 +15,7 @@ type matcher interface {
 	WantsStatus(status int) bool
 	NeedsRequestBody() bool
 	NeedsCaller() bool
+	Strict(status int) bool
 	Derive(x *rules.Exchange) []rules.Result
 }
 

@@ -80,10 +80,11 @@ func (p *Proxy) respond(res *http.Response) error {
 		x.closeIfUnread()
 	}
 	if x.capture != nil {
-		// Under "guarantee: strict" an event that is not safe would be an
-		// error here, and a 503 in failureOf. The default fails open: the
-		// write has happened, and the client should hear of it.
-		p.settle(x, res)
+		// The default fails open: the write has happened, and the client should
+		// hear of it.
+		if err := p.settle(x, res); err != nil {
+			return err
+		}
 	}
 	x.answered = true
 	return nil

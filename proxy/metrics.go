@@ -14,6 +14,7 @@ const (
 	resultParked    = "parked"
 	resultSkipped   = "skipped"
 	resultLost      = "lost"
+	resultObserved  = "observed" // derived and counted, not published
 )
 
 // Metrics are what the proxy counts:
@@ -21,7 +22,7 @@ const (
 //	hookproxy_requests_total{code,method,kind}      kind: own, forwarded
 //	hookproxy_request_duration_seconds{kind}
 //	hookproxy_matches_total                         requests that a rule matched
-//	hookproxy_events_total{result,reason}           result: published, parked, skipped, lost
+//	hookproxy_events_total{result,reason}           result: published, parked, skipped, lost, observed
 //	hookproxy_outcome_unknown_total                 matched and sent, but the upstream gone before headers
 //	hookproxy_capture_budget_bytes                  held for captured bodies now
 //	hookproxy_detached_requests                     going on without their client now

@@ -192,9 +192,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func refusal(r *http.Request) (failure, bool) {
 	switch {
 	case r.Method == http.MethodConnect:
-		return failure{http.StatusNotImplemented, "refused", "CONNECT is not supported."}, true
+		return failure{status: http.StatusNotImplemented, outcome: "refused", detail: "CONNECT is not supported."}, true
 	case r.URL.Opaque != "":
-		return failure{http.StatusBadRequest, "refused", "The request target is not a path."}, true
+		return failure{status: http.StatusBadRequest, outcome: "refused", detail: "The request target is not a path."}, true
 	}
 	return failure{}, false
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,33 +22,51 @@ const idempotencyKey = "Idempotency-Key"
 // because asking failed: asking again later may help.
 const parkedIdentityUnavailable = "identity_unavailable"
 
+// errNotSafe ends an exchange whose event is nowhere and should not be: a rule
+// says "guarantee: strict".
+var errNotSafe = errors.New("the event could be put nowhere")
+
 // settle holds a matched exchange's response and returns when its events are
-// safe, or cannot be made so. Whatever happens, the response can go on.
-func (p *Proxy) settle(x *exchange, res *http.Response) {
+// safe, or cannot be made so. Whatever happens, the response can go on, unless
+// it answers errNotSafe.
+func (p *Proxy) settle(x *exchange, res *http.Response) (err error) {
 	c := x.capture
 	defer c.settled()
 	if why := c.uncaptured(res); why != "" {
 		c.result = resultSkipped
 		p.metrics.events.WithLabelValues(resultSkipped, why).Inc()
-		return
+		return nil
 	}
 	body := c.hold(res)
 	defer p.survive("derive", func() {
-		c.result = resultLost
+		c.result, err = resultLost, nil
 		p.metrics.events.WithLabelValues(resultLost, "panic").Inc()
+		if c.match.Strict(res.StatusCode) {
+			err = errNotSafe
+		}
 	})
 	batch := p.derive(x, res, body)
-	if len(batch) == 0 {
-		return
+	if len(batch.events) == 0 {
+		return nil
 	}
 	// Not the client's context, nor the detached one: what the upstream
 	// answered is published, however late. The publisher has its own deadline.
-	err := p.publisher.Publish(context.WithoutCancel(res.Request.Context()), batch)
-	p.count(c, batch, err)
+	failed := p.publisher.Publish(context.WithoutCancel(res.Request.Context()), batch.events)
+	p.count(c, batch.events, failed)
+	if failed != nil && batch.strict {
+		return errNotSafe
+	}
+	return nil
+}
+
+// batch is the events of one exchange that are to be published together.
+type batch struct {
+	events []events.Event
+	strict bool // one of them is of a strict rule
 }
 
 // derive answers the events of an exchange whose response is complete.
-func (p *Proxy) derive(x *exchange, res *http.Response, body *heldBody) []events.Event {
+func (p *Proxy) derive(x *exchange, res *http.Response, body *heldBody) batch {
 	c, out := x.capture, res.Request
 	now := time.Now()
 	user, unknown := c.question.wait(p.patience)
@@ -59,7 +78,7 @@ func (p *Proxy) derive(x *exchange, res *http.Response, body *heldBody) []events
 		Status: res.StatusCode, ResponseHeader: res.Header, ResponseBody: decoded, ResponseOmitted: omitted,
 		Caller: user,
 	})
-	batch := make([]events.Event, 0, len(results))
+	b := batch{events: make([]events.Event, 0, len(results))}
 	for _, result := range results {
 		if result.Skipped != "" {
 			p.metrics.events.WithLabelValues(resultSkipped, result.Skipped).Inc()
@@ -71,9 +90,23 @@ func (p *Proxy) derive(x *exchange, res *http.Response, body *heldBody) []events
 		if e.Parked == rules.ParkedUserUnknown && errors.Is(unknown, identity.ErrUnavailable) {
 			e.Parked = parkedIdentityUnavailable
 		}
-		batch = append(batch, e)
+		if result.Rule.Observed() {
+			p.observe(c, e)
+			continue
+		}
+		b.events = append(b.events, e)
+		b.strict = b.strict || result.Rule.Strict()
 	}
-	return batch
+	return b
+}
+
+// observe notes an event that is not published. Neither its user nor its
+// resource stands in the log: ids are values.
+func (p *Proxy) observe(c *capture, e events.Event) {
+	p.metrics.events.WithLabelValues(resultObserved, cmp.Or(e.Parked, e.Omitted)).Inc()
+	c.note(e.Name, resultObserved)
+	p.log.Info("event observed, not published", "event", e.Name, "rule", e.Rule,
+		"payload_bytes", len(e.Payload), "omitted", e.Omitted, "parked", e.Parked)
 }
 
 // decoded answers the body for the rules, or why there is none.
@@ -118,11 +151,16 @@ func (p *Proxy) count(c *capture, batch []events.Event, err error) {
 			result, reason = resultParked, e.Parked
 		}
 		p.metrics.events.WithLabelValues(result, reason).Inc()
-		if !slices.Contains(c.events, e.Name) {
-			c.events = append(c.events, e.Name)
-		}
-		c.result = result
+		c.note(e.Name, result)
 	}
+}
+
+// note remembers for the log what became of an event.
+func (c *capture) note(name, result string) {
+	if !slices.Contains(c.events, name) {
+		c.events = append(c.events, name)
+	}
+	c.result = result
 }
 
 // survive keeps a bug on the way to an event from hurting the API. Defer it;

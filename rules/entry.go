@@ -44,7 +44,7 @@ func (p *parser) rules(n *yaml.Node, file *File) {
 }
 
 func (p *parser) rule(n *yaml.Node, file *File) {
-	values := p.options(n, "rule", "on", "emit", "status", "when", "user", "payload", "merge", "pick", "omit", "resource", "each", "max_items", "keep")
+	values := p.options(n, "rule", "on", "emit", "status", "when", "user", "payload", "merge", "pick", "omit", "resource", "each", "max_items", "keep", "guarantee", "mode")
 	if n.Kind != yaml.MappingNode {
 		return
 	}
@@ -120,6 +120,13 @@ func (p *parser) rest(values map[string]*yaml.Node) *options {
 		o.keep = p.keep(n)
 		p.scope.keep = o.keep
 	}
+	if n := values["guarantee"]; n != nil {
+		o.strict = p.oneOf(n, "guarantee", "strict", "available") == "strict"
+	}
+	o.observed = p.observing
+	if n := values["mode"]; n != nil && p.oneOf(n, "mode", "publish", "observe") == "observe" {
+		o.observed = true
+	}
 	if n := values["each"]; n != nil {
 		o.each = p.each(n)
 		o.statuses = append(slices.Clone(defaultStatuses), http.StatusMultiStatus)
@@ -151,7 +158,7 @@ func (p *parser) rest(values map[string]*yaml.Node) *options {
 // sameness answers what decides whether and for whom an entry's event happens.
 func sameness(values map[string]*yaml.Node) string {
 	var parts []string
-	for _, key := range []string{"status", "when", "user", "each"} {
+	for _, key := range []string{"status", "when", "user", "each", "mode"} {
 		parts = append(parts, written(values[key]))
 	}
 	return strings.Join(parts, "\n")

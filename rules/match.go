@@ -67,3 +67,9 @@ func (m *Match) NeedsRequestBody() bool {
 func (m *Match) NeedsCaller() bool {
 	return m.some(func(o *options) bool { return o.user.caller() || o.reads(callerUser) })
 }
+
+// Strict reports whether some rule that makes events of answers with the status
+// is strict.
+func (m *Match) Strict(status int) bool {
+	return m.some(func(o *options) bool { return o.strict && !o.observed && o.wants(status) })
+}

@@ -209,6 +209,7 @@ func TestTheTableShowsWhatTheFileStandsFor(t *testing.T) {
 rules:
   - {on: "POST /a/{x}", emit: a.b, user: path.x, payload: {x: "{path.x}", t: "no {path.x}"}}
   - {on: POST /import, emit: a.b, each: response.body.rows, user: {fixed: 7}}
+  - {on: POST /see, emit: a.b, mode: observe}
 `)
 	want := `ROUTE                  EVENT           USER     PAYLOAD                         LINE
 POST /contacts         contact.create  caller   response.body                   2
@@ -217,6 +218,7 @@ PATCH /contacts/{id}   contact.update  caller   response.body                   
 DELETE /contacts/{id}  contact.delete  caller   {"id":path.id}                  2
 POST /a/{x}            a.b             path.x   {"x":path.x,"t":"no {path.x}"}  4
 POST /import           a.b             fixed 7  item of response.body.rows      5
+POST /see              a.b (observed)  caller   response.body                   6
 `
 	var b strings.Builder
 	file.Table(&b)

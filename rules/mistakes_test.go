@@ -124,6 +124,9 @@ var refusals = []struct{ name, source, message string }{
 	{"a suffix in a path", "matching: {format_suffixes: [.json]}\nrules: [{on: 'POST /{a}.json', emit: a.b}]", "expected a path without .json"},
 	{"an override that is a credential", "matching: {method_override: cookie}", "expected a header name such as X-HTTP-Method-Override"},
 	{"a resource's each with delete", "resources: {c: {path: /c, each: response.body}}", "a delete is of one resource"},
+	{"mode misspelt", "mode: observed", `did you mean "observe"?`},
+	{"mode of a rule", "rules: [{on: POST /a, emit: a.b, mode: silent}]", "mode: expected publish or observe"},
+	{"guarantee misspelt", "rules: [{on: POST /a, emit: a.b, guarantee: strikt}]", `did you mean "strict"?`},
 	{"rules a map", "rules: {}", "rules: expected a list, found a map"},
 	{"on too many segments", "rules: [{on: POST " + strings.Repeat("/a", 70) + ", emit: a.b}]", "at most 64 segments"},
 	{"on dots in disguise", "rules: [{on: POST /a/%2e%2e/b, emit: a.b}]", "without . and .. segments"},
@@ -211,7 +214,7 @@ func TestTheExampleShowsEveryOption(t *testing.T) {
 		"header", "basic", "whoami", "anonymous", "get", "user", "credentials", "path", "events_path", "max_per_user",
 		"max_backlog", "max_body", "budget", "only", "on", "emit", "status", "when", "not", "exists", "matches",
 		"payload", "resource", "each", "max_items", "keep", "fixed", "merge", "pick", "omit",
-		"mount", "ignore_case", "format_suffixes", "method_override",
+		"mount", "ignore_case", "format_suffixes", "method_override", "guarantee", "mode",
 	} {
 		if !regexp.MustCompile(`(?m)^[^#]*\b` + key + `: `).MatchString(strings.ReplaceAll(all, ":\n", ": \n")) {
 			t.Errorf("examples/rules.yaml does not show %s", key)

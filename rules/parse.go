@@ -40,13 +40,16 @@ func (p *parser) file(source []byte) *File {
 	}
 	file := defaults()
 	p.paths = &file.matching
-	sections := p.options(root, "rules file", "identity", "subscriptions", "capture", "matching", "resources", "rules")
+	sections := p.options(root, "rules file", "identity", "subscriptions", "capture", "matching", "mode", "resources", "rules")
 	for key, parse := range map[string]func(*yaml.Node, *File){
 		"identity": p.identity, "subscriptions": p.subscriptions, "capture": p.capture, "matching": p.matching,
 	} {
 		if n := sections[key]; n != nil && !isNull(n) {
 			parse(n, file)
 		}
+	}
+	if n := sections["mode"]; n != nil && !isNull(n) {
+		p.observing = p.oneOf(n, "mode", "publish", "observe") == "observe"
 	}
 	if n := sections["resources"]; n != nil && !isNull(n) {
 		p.resources(n, file)
@@ -78,7 +81,7 @@ func (p *parser) document(source []byte) *yaml.Node {
 		return nil
 	}
 	if len(documents) == 0 || len(documents[0].Content) == 0 || isNull(documents[0].Content[0]) {
-		p.mistake(start, "expected identity, subscriptions, capture, matching, resources or rules, found an empty file")
+		p.mistake(start, "expected identity, subscriptions, capture, matching, mode, resources or rules, found an empty file")
 		return nil
 	}
 	if len(documents) > 1 {

@@ -27,6 +27,14 @@ type Rule struct {
 	collection bool
 }
 
+// Strict reports whether a client must not be told of a success whose event
+// could be put nowhere: "guarantee: strict".
+func (r *Rule) Strict() bool { return r.options.strict }
+
+// Observed reports whether the rule's events are derived, counted and logged,
+// but never published: "mode: observe", of the rule or of the whole file.
+func (r *Rule) Observed() bool { return r.options.observed }
+
 // options is what an entry of rules.yaml says beside its routes. The Rules
 // that the entry expands to share it.
 type options struct {
@@ -39,7 +47,9 @@ type options struct {
 	each     *source  // nil: one event per exchange
 	maxItems int      // of each
 	keep     []string // secret-like keys that stay, in lower case
-	same     string   // status, when, user and each as written, to find duplicates
+	strict   bool     // guarantee: strict
+	observed bool     // mode: observe
+	same     string   // status, when, user, each and mode as written, to find duplicates
 }
 
 // sources answers everything that the options read.
