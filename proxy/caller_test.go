@@ -154,8 +154,12 @@ func TestPanicsOnTheWayToAnEventLeaveTheResponseAlone(t *testing.T) {
 // panicking is a match with a bug.
 type panicking struct{}
 
-func (panicking) WantsStatus(int) bool                  { return true }
-func (panicking) NeedsRequestBody() bool                { return true }
-func (panicking) NeedsCaller() bool                     { return true }
-func (panicking) Strict(int) bool                       { return false }
-func (panicking) Derive(*rules.Exchange) []rules.Result { panic("derive") }
+func (panicking) WantsStatus(int) bool                      { return true }
+func (panicking) NeedsRequestBody() bool                    { return true }
+func (panicking) NeedsCaller() bool                         { return true }
+func (panicking) Strict(int) bool                           { return false }
+func (panicking) FetchBefore(*rules.Exchange) []rules.Fetch { return nil }
+func (panicking) FetchAfter(*rules.Exchange) []rules.Fetch  { return nil }
+func (panicking) Credentials() []string                     { return nil }
+func (p panicking) Split() (now, later matcher)             { return p, nil }
+func (panicking) Derive(*rules.Exchange) []rules.Result     { panic("derive") }

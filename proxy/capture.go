@@ -16,7 +16,26 @@ type matcher interface {
 	NeedsRequestBody() bool
 	NeedsCaller() bool
 	Strict(status int) bool
+	FetchBefore(x *rules.Exchange) []rules.Fetch
+	FetchAfter(x *rules.Exchange) []rules.Fetch
+	Credentials() []string
 	Derive(x *rules.Exchange) []rules.Result
+	Split() (now, later matcher)
+}
+
+// ruleMatch is rules.Match as a matcher: a nil one is none.
+type ruleMatch struct{ *rules.Match }
+
+// Split implements matcher.
+func (m ruleMatch) Split() (now, later matcher) {
+	first, second := m.Match.Split()
+	if first != nil {
+		now = ruleMatch{first}
+	}
+	if second != nil {
+		later = ruleMatch{second}
+	}
+	return now, later
 }
 
 // matchIn looks requests up in the rules in force.
@@ -30,7 +49,7 @@ func matchIn(current func() *rules.File) func(*exchange) (matcher, rules.Capture
 			return nil, rules.CaptureSettings{}
 		}
 		if match := file.Match(file.Method(x.inbound.Method, x.inbound.Header), x.path); match != nil {
-			return match, file.Capture
+			return ruleMatch{match}, file.Capture
 		}
 		return nil, rules.CaptureSettings{}
 	}
@@ -47,6 +66,8 @@ type capture struct {
 	request  *requestCopy
 	response *heldBody // nil until there is one
 	decoded  lease     // for the response without its codings
+	fetched  lease     // for what was fetched beside the exchange
+	previous map[string]rules.Document
 
 	events []string // names, for the log
 	result string   // what became of them, for the log
@@ -70,7 +91,7 @@ func (p *Proxy) capturing(x *exchange) (c *capture) {
 	if c.limits.Budget <= 0 {
 		c.limits.Budget = rules.DefaultBudget
 	}
-	c.decoded = c.newLease()
+	c.decoded, c.fetched = c.newLease(), c.newLease()
 	c.copyRequest(x.inbound)
 	if p.ask != nil && match.NeedsCaller() {
 		c.question = p.questionOf(x.inbound)
@@ -127,6 +148,7 @@ func (c *capture) settled() {
 	c.question.cancel()
 	c.request.close()
 	c.decoded.release()
+	c.fetched.release()
 	c.bond.attach()
 }
 

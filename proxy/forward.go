@@ -34,6 +34,7 @@ func (p *Proxy) forward(x *exchange) {
 	if x.capture = p.capturing(x); x.capture != nil {
 		ctx = x.capture.begin(ctx, p, x)
 		defer x.capture.end()
+		p.fetchPrevious(x)
 	}
 	p.reverse.ServeHTTP(x.writer, x.inbound.WithContext(context.WithValue(ctx, exchangeKey{}, x)))
 	x.complete = true

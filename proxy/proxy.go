@@ -37,6 +37,8 @@ const (
 	DefaultDetachGrace    = 30 * time.Second
 	DefaultMaxDetached    = 1024
 	DefaultCallerPatience = 250 * time.Millisecond
+	DefaultFetchTimeout   = 2 * time.Second
+	DefaultMaxLater       = 256
 )
 
 // Identifier says who is calling, and keeps callers from saying it themselves.
@@ -89,6 +91,12 @@ type Options struct {
 	// CallerPatience is how long a finished exchange waits to learn who is
 	// calling before its events are parked. DefaultCallerPatience.
 	CallerPatience time.Duration
+	// FetchTimeout bounds all that is fetched before a request, and again all
+	// that is fetched after it. DefaultFetchTimeout.
+	FetchTimeout time.Duration
+	// MaxLater is how many exchanges may have events whose resource is fetched
+	// behind the response; one more fetches before it. DefaultMaxLater.
+	MaxLater int
 }
 
 // Proxy is the handler in front of the API.
@@ -107,6 +115,8 @@ type Proxy struct {
 	patience  time.Duration
 	log       *slog.Logger
 	metrics   *Metrics
+	fetchFor  time.Duration
+	later     chan struct{} // a token for each exchange that fetches behind its response
 	asking    sync.WaitGroup
 }
 
@@ -122,6 +132,7 @@ func New(o Options) (*Proxy, error) {
 		trusted: unmapped(o.TrustedProxies), patience: o.CallerPatience, log: o.Log, metrics: o.Metrics,
 		detached: detachments{grace: o.DetachGrace, most: int64(o.MaxDetached), gauge: o.Metrics.detached},
 		budget:   budget{gauge: o.Metrics.budget},
+		fetchFor: o.FetchTimeout, later: make(chan struct{}, o.MaxLater),
 	}
 	if o.Identity != nil {
 		p.ask = func(r *http.Request) answerer { return o.Identity.Ask(r) }
@@ -163,6 +174,12 @@ func (o Options) withDefaults() Options {
 	if o.MaxDetached <= 0 {
 		o.MaxDetached = DefaultMaxDetached
 	}
+	if o.FetchTimeout <= 0 {
+		o.FetchTimeout = DefaultFetchTimeout
+	}
+	if o.MaxLater <= 0 {
+		o.MaxLater = DefaultMaxLater
+	}
 	if o.CallerPatience <= 0 {
 		o.CallerPatience = DefaultCallerPatience
 	}
@@ -200,5 +217,6 @@ func refusal(r *http.Request) (failure, bool) {
 }
 
 // Wait returns when no goroutine of the proxy is left. Call it once no request
-// is being served any more, as after http.Server.Shutdown.
+// is being served any more, as after http.Server.Shutdown, and before the
+// publisher is stopped: what is fetched later is published by then.
 func (p *Proxy) Wait() { p.asking.Wait() }

@@ -45,18 +45,70 @@ func (p *Proxy) settle(x *exchange, res *http.Response) (err error) {
 			err = errNotSafe
 		}
 	})
-	batch := p.derive(x, res, body)
+	f := p.finished(x, res, body)
+	now, later := c.match.Split()
+	if later != nil && !p.fetchLater(f, later) {
+		now, later = c.match, nil
+	}
+	if later != nil {
+		c.result = resultLater
+	}
+	if now == nil {
+		return nil
+	}
+	if wanted := now.FetchAfter(f.exchange); len(wanted) > 0 {
+		ctx := context.WithoutCancel(x.inbound.Context())
+		f.exchange.Fetched = p.fetchAll(ctx, p.fetchesOf(x, now, wanted), fetchAfter, &c.fetched, c.limits.MaxBody)
+	}
+	return p.publish(f, now, c)
+}
+
+// publish derives the events of a finished exchange and returns when they are
+// safe, or errNotSafe where they should be and are not.
+func (p *Proxy) publish(f *finished, match matcher, c *capture) error {
+	batch := p.batchOf(f, match.Derive(f.exchange), c)
 	if len(batch.events) == 0 {
 		return nil
 	}
 	// Not the client's context, nor the detached one: what the upstream
 	// answered is published, however late. The publisher has its own deadline.
-	failed := p.publisher.Publish(context.WithoutCancel(res.Request.Context()), batch.events)
+	failed := p.publisher.Publish(context.WithoutCancel(f.x.inbound.Context()), batch.events)
 	p.count(c, batch.events, failed)
 	if failed != nil && batch.strict {
 		return errNotSafe
 	}
 	return nil
+}
+
+// finished is an exchange whose response is complete, as the rules see it.
+type finished struct {
+	x        *exchange
+	exchange *rules.Exchange
+	unknown  error // why nobody knows the caller, if so
+	time     time.Time
+}
+
+func (p *Proxy) finished(x *exchange, res *http.Response, body *heldBody) *finished {
+	c, out := x.capture, res.Request
+	f := &finished{x: x, time: time.Now()}
+	user, unknown := c.question.wait(p.patience)
+	sent, unsent := c.request.take(out.Header)
+	decoded, omitted := body.decoded(c, res.Header)
+	f.unknown = unknown
+	f.exchange = p.asked(x)
+	e := f.exchange
+	e.RequestHeader, e.RequestBody, e.RequestOmitted = out.Header, sent, unsent
+	e.Status, e.ResponseHeader, e.ResponseBody, e.ResponseOmitted = res.StatusCode, res.Header, decoded, omitted
+	e.Caller, e.Previous = user, c.previous
+	return f
+}
+
+// asked answers what rules may know of a request before it is forwarded.
+func (p *Proxy) asked(x *exchange) *rules.Exchange {
+	return &rules.Exchange{
+		Method: x.inbound.Method, Path: x.path, RawQuery: x.inbound.URL.RawQuery, BasePath: p.upstream.rawBase,
+		RequestHeader: x.inbound.Header,
+	}
 }
 
 // batch is the events of one exchange that are to be published together.
@@ -65,29 +117,19 @@ type batch struct {
 	strict bool // one of them is of a strict rule
 }
 
-// derive answers the events of an exchange whose response is complete.
-func (p *Proxy) derive(x *exchange, res *http.Response, body *heldBody) batch {
-	c, out := x.capture, res.Request
-	now := time.Now()
-	user, unknown := c.question.wait(p.patience)
-	sent, unsent := c.request.take(out.Header)
-	decoded, omitted := body.decoded(c, res.Header)
-	results := c.match.Derive(&rules.Exchange{
-		Method: x.inbound.Method, Path: x.path, RawQuery: x.inbound.URL.RawQuery, BasePath: p.upstream.rawBase,
-		RequestHeader: out.Header, RequestBody: sent, RequestOmitted: unsent,
-		Status: res.StatusCode, ResponseHeader: res.Header, ResponseBody: decoded, ResponseOmitted: omitted,
-		Caller: user,
-	})
+// batchOf makes events of results, and notes those that are none. c is nil
+// where the log line of the request is written already.
+func (p *Proxy) batchOf(f *finished, results []rules.Result, c *capture) batch {
 	b := batch{events: make([]events.Event, 0, len(results))}
 	for _, result := range results {
 		if result.Skipped != "" {
 			p.metrics.events.WithLabelValues(resultSkipped, result.Skipped).Inc()
-			c.result = resultSkipped
+			c.note("", resultSkipped)
 			continue
 		}
 		e := result.Event
-		e.ID, e.Time = idOf(result, x, out.Header), now
-		if e.Parked == rules.ParkedUserUnknown && errors.Is(unknown, identity.ErrUnavailable) {
+		e.ID, e.Time = idOf(result, f.x, f.exchange.RequestHeader), f.time
+		if e.Parked == rules.ParkedUserUnknown && errors.Is(f.unknown, identity.ErrUnavailable) {
 			e.Parked = parkedIdentityUnavailable
 		}
 		if result.Rule.Observed() {
@@ -155,9 +197,13 @@ func (p *Proxy) count(c *capture, batch []events.Event, err error) {
 	}
 }
 
-// note remembers for the log what became of an event.
+// note remembers for the log what became of an event. A nil capture has none
+// to write any more.
 func (c *capture) note(name, result string) {
-	if !slices.Contains(c.events, name) {
+	if c == nil {
+		return
+	}
+	if name != "" && !slices.Contains(c.events, name) {
 		c.events = append(c.events, name)
 	}
 	c.result = result

@@ -27,14 +27,22 @@ func (sc scene) resource() string {
 	case len(names) > 0 && (sc.rule.template.itemLast || sc.rule.Method != http.MethodPost):
 		return sc.lastParam()
 	}
-	found := sc.first(source{text: "response.body.id", kind: responseBody, path: jsonPath{"id"}})
-	if found == "" {
-		found = sc.location()
-	}
+	found := sc.made()
 	if found == "" && (sc.Status == http.StatusNoContent || sc.Status == http.StatusResetContent) {
 		found = sc.lastParam()
 	}
 	return found
+}
+
+// made answers the id of what the answer says it made.
+func (sc scene) made() string {
+	if o := sc.rule.options; o.resource != nil && o.resource.kind == responseBody {
+		return sc.idAt(*o.resource)
+	}
+	if found := sc.first(source{text: "response.body.id", kind: responseBody, path: jsonPath{"id"}}); found != "" {
+		return found
+	}
+	return sc.location()
 }
 
 // first answers the id in the object that the payload is, or else at otherwise.

@@ -167,15 +167,40 @@ func (sc scene) trim(payload []byte) (trimmed []byte, redacted []string, omitted
 func (sc scene) holds() (holds, known bool) {
 	known = true
 	for _, c := range sc.rule.options.when {
-		v := sc.value(c.source)
+		judged, holds := sc.judge(c)
 		switch {
-		case v.unknown != "":
+		case !judged:
 			known = false
-		case !c.test(v.json):
+		case !holds:
 			return false, true
 		}
 	}
 	return known, known
+}
+
+func (sc scene) judge(c condition) (known, holds bool) {
+	v, previous := sc.value(c.source), value{}
+	if c.previous != nil {
+		previous = sc.value(*c.previous)
+	}
+	if v.unknown != "" || previous.unknown != "" {
+		return false, false
+	}
+	return true, c.test(v.json, previous.json)
+}
+
+// mayHold reports whether the conditions can still hold, whatever is fetched
+// after the exchange.
+func (sc scene) mayHold() bool {
+	for _, c := range sc.rule.options.when {
+		if c.source.kind == fetchedBody {
+			continue
+		}
+		if known, holds := sc.judge(c); known && !holds {
+			return false
+		}
+	}
+	return true
 }
 
 // user answers whose event it is, or why it is parked.

@@ -44,7 +44,7 @@ func (p *parser) rules(n *yaml.Node, file *File) {
 }
 
 func (p *parser) rule(n *yaml.Node, file *File) {
-	values := p.options(n, "rule", "on", "emit", "status", "when", "user", "payload", "merge", "pick", "omit", "resource", "each", "max_items", "keep", "guarantee", "mode")
+	values := p.options(n, "rule", "on", "emit", "status", "when", "user", "payload", "merge", "pick", "omit", "resource", "each", "max_items", "keep", "guarantee", "mode", "fetch")
 	if n.Kind != yaml.MappingNode {
 		return
 	}
@@ -64,6 +64,9 @@ func (p *parser) rule(n *yaml.Node, file *File) {
 		p.scope.templates = append(p.scope.templates, r.template)
 	}
 	o := p.rest(values)
+	if n := values["fetch"]; n != nil {
+		p.fetchable(n, o, routes)
+	}
 	if emit := values["emit"]; emit != nil && len(routes) > 0 {
 		if o.emit = p.emit(emit); o.emit != nil {
 			file.Rules = append(file.Rules, p.expand(n, emit, routes, o)...)
@@ -120,6 +123,10 @@ func (p *parser) rest(values map[string]*yaml.Node) *options {
 		o.keep = p.keep(n)
 		p.scope.keep = o.keep
 	}
+	if n := values["fetch"]; n != nil {
+		o.fetch = p.fetch(n)
+		p.scope.fetch = o.fetch
+	}
 	if n := values["guarantee"]; n != nil {
 		o.strict = p.oneOf(n, "guarantee", "strict", "available") == "strict"
 	}
@@ -134,6 +141,9 @@ func (p *parser) rest(values map[string]*yaml.Node) *options {
 	} else {
 		o.payload = payload{source: &source{text: "response.body", kind: responseBody}}
 	}
+	if o.fetch.after {
+		o.payload = payload{source: &source{text: "fetched", kind: fetchedBody}}
+	}
 	if n := values["max_items"]; n != nil {
 		if o.maxItems, _ = p.whole(n, "max_items", 1, maxMaxItems); o.each == nil {
 			p.mistake(n, "max_items: expected each beside it")
@@ -147,6 +157,12 @@ func (p *parser) rest(values map[string]*yaml.Node) *options {
 	}
 	if n := values["user"]; n != nil {
 		o.user = p.owner(n)
+	}
+	if n := values["fetch"]; n != nil && o.each != nil {
+		p.mistake(n, "fetch: expected no each beside it: one resource is fetched, not one for each item")
+	}
+	if o.strict && o.fetch.later {
+		p.mistake(values["fetch"], "fetch: expected after instead of later beside guarantee: strict: what is in memory only is not safe")
 	}
 	p.payload(values, o)
 	if n := values["resource"]; n != nil {

@@ -34,6 +34,10 @@ type Exchange struct {
 	// "truncated", "encoding", "budget" … Empty where it is whole.
 	ResponseOmitted string
 
+	// Previous and Fetched are what FetchBefore and FetchAfter wanted, by target.
+	// What is not there counts as failed.
+	Previous, Fetched map[string]Document
+
 	// Caller is the user who sent the request; empty where unknown.
 	Caller string
 }
@@ -113,6 +117,10 @@ func (sc scene) value(s source) value {
 	case eachItem:
 		found, ambiguous := s.path.find(sc.item)
 		return value{json: found, ambiguous: ambiguous}
+	case fetchedBody:
+		return bodyValue(sc.fetchedBody(), s.path)
+	case previousBody:
+		return bodyValue(sc.previousBody(), s.path)
 	default: // callerUser
 		if sc.Caller == "" {
 			return value{unknown: OmittedCaller}

@@ -6,7 +6,10 @@ import (
 )
 
 // Match is every rule that a request's method and path match, in file order.
-type Match struct{ hits []hit }
+type Match struct {
+	hits        []hit
+	credentials []string
+}
 
 // hit is one rule with what the path says for its parameters.
 type hit struct {
@@ -31,7 +34,7 @@ func (f *File) Match(method, escapedPath string) *Match {
 		return nil
 	}
 	slices.SortFunc(c.found, func(a, b *Rule) int { return cmp.Compare(a.order, b.order) })
-	m := &Match{hits: make([]hit, len(c.found))}
+	m := &Match{hits: make([]hit, len(c.found)), credentials: f.credentials}
 	for i, rule := range c.found {
 		m.hits[i] = hit{rule, rule.template.capture(c), suffix}
 	}

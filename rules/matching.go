@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -57,7 +58,11 @@ func (p *parser) mounts(n *yaml.Node) []string {
 			continue
 		}
 		if path != "/" {
-			if _, err := parseTemplate(path); err != nil {
+			t, err := parseTemplate(path)
+			if err == nil && t.tail != nil {
+				err = errors.New("expected parameters of one segment each, found " + quoted(path))
+			}
+			if err != nil {
 				p.mistake(item, "matching.mount: %v", err)
 				continue
 			}
@@ -136,6 +141,7 @@ func (p *parser) templates(n *yaml.Node, what, path string) (full []string, made
 			p.mistake(n, "%s: %v", what, err)
 			return nil, nil
 		}
+		t.mounted = len(Canonical(mount))
 		full, made = append(full, whole), append(made, t)
 	}
 	return full, made

@@ -29,7 +29,7 @@ func Parse(name string, source []byte) (*File, error) {
 	if len(p.mistakes) > 0 {
 		return nil, p.mistakes.sorted()
 	}
-	file.index = newIndex(file.Rules)
+	file.index, file.credentials = newIndex(file.Rules), credentials(file.Identity)
 	return file, nil
 }
 

@@ -68,8 +68,12 @@ func (p *parser) resourceEntry(e entry, file *File) {
 // verb answers the rules of one verb at one template.
 func (p *parser) verb(name *yaml.Node, v verb, path string, t *template, o *options) []*Rule {
 	own := *o
-	if v.name == "delete" {
-		own.payload, own.resource = deleted()
+	switch v.name {
+	case "create":
+		own.fetch.before = false // there was nothing
+	case "delete":
+		own.payload, own.resource = deleted(o)
+		own.fetch.after, own.fetch.later = false, false // there is nothing
 	}
 	event := name.Value + "." + v.name
 	own.emit = text{{literal: event}}
@@ -85,9 +89,13 @@ func (p *parser) verb(name *yaml.Node, v verb, path string, t *template, o *opti
 	return expanded
 }
 
-// deleted answers payload and resource of a resource's delete.
-func deleted() (payload, *source) {
+// deleted answers payload and resource of a resource's delete: what was there,
+// where it was fetched.
+func deleted(o *options) (payload, *source) {
 	id := &source{text: "path.id", kind: pathParam, name: "id"}
+	if o.fetch.before && !o.payload.thin {
+		return payload{source: &source{text: "previous", kind: previousBody}, view: o.payload.view}, id
+	}
 	return payload{template: []payloadPart{{literal: `{"id":`}, {source: id}, {literal: `}`}}}, id
 }
 
@@ -99,7 +107,7 @@ func (p *parser) resourcePath(e entry) (string, map[string]*yaml.Node) {
 		path, _ := p.text(e.value, what, expected+", or a map with the key path")
 		return path, nil
 	}
-	values := p.options(e.value, what, "path", "only", "status", "when", "user", "payload", "merge", "pick", "omit", "resource", "each", "max_items", "keep", "guarantee", "mode")
+	values := p.options(e.value, what, "path", "only", "status", "when", "user", "payload", "merge", "pick", "omit", "resource", "each", "max_items", "keep", "guarantee", "mode", "fetch")
 	if values["path"] == nil {
 		p.mistake(e.value, "%s: expected the key path", what)
 		return "", values

@@ -47,6 +47,7 @@ type options struct {
 	each     *source  // nil: one event per exchange
 	maxItems int      // of each
 	keep     []string // secret-like keys that stay, in lower case
+	fetch    fetching // zero: nothing beside the exchange
 	strict   bool     // guarantee: strict
 	observed bool     // mode: observe
 	same     string   // status, when, user, each and mode as written, to find duplicates
@@ -57,6 +58,9 @@ func (o *options) sources() []source {
 	var all []source
 	for _, c := range o.when {
 		all = append(all, c.source)
+		if c.previous != nil {
+			all = append(all, *c.previous)
+		}
 	}
 	all = append(all, o.payload.sources()...)
 	for _, s := range []*source{o.user.source, o.resource, o.each} {

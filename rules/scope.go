@@ -11,6 +11,7 @@ import (
 type scope struct {
 	templates []*template // every one the entry's options apply to
 	each      bool        // there is an item
+	fetch     fetching    // what there is beside the exchange
 	keep      []string    // secret-like keys that stay, in lower case
 }
 
@@ -29,6 +30,16 @@ func (p *parser) inScope(n *yaml.Node, what string, s source) bool {
 	case eachItem:
 		if !p.scope.each {
 			p.mistake(n, "%s: expected each beside it, found %s without", what, s.text)
+			return false
+		}
+	case fetchedBody:
+		if !p.scope.fetch.after {
+			p.mistake(n, "%s: expected fetch: after or fetch: later beside it, found %s without", what, s.text)
+			return false
+		}
+	case previousBody:
+		if !p.scope.fetch.before {
+			p.mistake(n, "%s: expected fetch: before beside it, found %s without", what, s.text)
 			return false
 		}
 	case pathParam:

@@ -26,6 +26,7 @@ type template struct {
 	listed   map[string][]string
 	shape    string // equal for templates that differ in parameter names only
 	itemLast bool   // the last segment holds a parameter
+	mounted  int    // how many segments the mount has
 	folds    bool   // ASCII letters match in any case
 }
 
