@@ -64,10 +64,10 @@ type capture struct {
 	sent     atomic.Bool // the request's headers are at the upstream
 	question *question   // nil: no rule asks who is calling
 	request  *requestCopy
-	response *heldBody // nil until there is one
-	decoded  lease     // for the response without its codings
-	fetched  lease     // for what was fetched beside the exchange
-	previous map[string]rules.Document
+	response *heldBody       // nil until there is one
+	decoded  lease           // for the response without its codings
+	fetched  lease           // for what was fetched beside the exchange
+	exchange *rules.Exchange // as far as it is known
 
 	events []string // names, for the log
 	result string   // what became of them, for the log

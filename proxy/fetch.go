@@ -34,9 +34,10 @@ type pendingFetch struct {
 // request changes it. The request waits for that, for as long as fetchFor.
 func (p *Proxy) fetchPrevious(x *exchange) {
 	c := x.capture
+	c.exchange = p.asked(x)
 	defer p.survive("fetch", func() {})
-	if wanted := c.match.FetchBefore(p.asked(x)); len(wanted) > 0 {
-		c.previous = p.fetchAll(x.inbound.Context(), p.fetchesOf(x, c.match, wanted), fetchBefore, &c.fetched, c.limits.MaxBody)
+	if wanted := c.match.FetchBefore(c.exchange); len(wanted) > 0 {
+		c.exchange.Previous = p.fetchAll(x.inbound.Context(), p.fetchesOf(x, c.match, wanted), fetchBefore, &c.fetched, c.limits.MaxBody)
 	}
 }
 

@@ -90,16 +90,15 @@ type finished struct {
 
 func (p *Proxy) finished(x *exchange, res *http.Response, body *heldBody) *finished {
 	c, out := x.capture, res.Request
-	f := &finished{x: x, time: time.Now()}
+	f := &finished{x: x, exchange: c.exchange, time: time.Now()}
 	user, unknown := c.question.wait(p.patience)
 	sent, unsent := c.request.take(out.Header)
 	decoded, omitted := body.decoded(c, res.Header)
 	f.unknown = unknown
-	f.exchange = p.asked(x)
 	e := f.exchange
 	e.RequestHeader, e.RequestBody, e.RequestOmitted = out.Header, sent, unsent
 	e.Status, e.ResponseHeader, e.ResponseBody, e.ResponseOmitted = res.StatusCode, res.Header, decoded, omitted
-	e.Caller, e.Previous = user, c.previous
+	e.Caller = user
 	return f
 }
 
