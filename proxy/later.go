@@ -15,6 +15,8 @@ func (p *Proxy) fetchLater(f *finished, match matcher) bool {
 	if len(wanted) == 0 {
 		return false // nothing to wait for
 	}
+	own, limit := f.alone(), f.x.capture.limits.MaxBody
+	pending := p.fetchesOf(f.x, match, wanted)
 	l := f.x.capture.newLease()
 	if !l.grow(f.size()) {
 		return false
@@ -25,8 +27,6 @@ func (p *Proxy) fetchLater(f *finished, match matcher) bool {
 		l.release()
 		return false
 	}
-	own, limit := f.alone(), f.x.capture.limits.MaxBody
-	pending := p.fetchesOf(f.x, match, wanted)
 	ctx := context.WithoutCancel(f.x.inbound.Context())
 	p.asking.Go(func() { // ends within fetchFor and the publisher's deadline; Wait waits for it
 		defer func() { <-p.later }()

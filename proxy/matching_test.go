@@ -50,7 +50,7 @@ rules: [{on: "PUT /files/{name:.+}", emit: file.put, resource: path.name}]
 
 func TestCaseIsIgnoredInPathsWhereTheFileSaysSo(t *testing.T) {
 	const source = `
-resources: {contact: /Contacts}
+resources: {contact: /Contacts, note: {path: /notes, payload: thin}}
 rules:
   - {on: "POST /api/{kind:deal|Person}/records", emit: "n.create", when: {path.kind: Person}, payload: {kind: "{path.kind}"}, resource: path.kind}
   - {on: "PUT /{id:[a-c]+}x/z", emit: x.y, payload: {id: "{path.id}"}}
@@ -60,6 +60,7 @@ rules:
 	runCases(t, "matching: {ignore_case: true, format_suffixes: .JSON}"+source, []exchangeCase{
 		{"a literal", "PUT /CONTACTS/aB", "{}", answering(204, "", ""), "contact.update 42/aB omitted:no_content"},
 		{"a suffix", "PUT /contacts/aB.Json", "{}", answering(204, "", ""), "contact.update 42/aB omitted:no_content"},
+		{"a suffix of a collection", "POST /notes.Json", "{}", answering(201, asJSON, `{"id":7}`), `note.create 42/7 {"id":"7","url":"/notes/7.Json"}`},
 		{"a listed value", "POST /API/PERSON/records", "{}", answering(204, "", ""), `n.create 42/Person {"kind":"Person"}`},
 		{"a listed value in the name", "POST /Mail/IN", "{}", answering(204, "", ""), `in.mail 42/in {}`},
 		{"an expression", "PUT /AbX/Z", "{}", answering(204, "", ""), `x.y 42/Ab {"id":"Ab"}`},

@@ -104,8 +104,9 @@ func (sc scene) resourcePath(id string) string {
 	case itemLast:
 		return escaped(Canonical(sc.Path))
 	case sc.rule.collection:
-		collection := strings.TrimSuffix(escaped(Canonical(sc.Path)), sc.suffix)
-		return collection + "/" + url.PathEscape(id) + sc.suffix
+		collection := escaped(Canonical(sc.Path))
+		cut := len(collection) - len(sc.suffix) // whose bytes are never escaped, but in the request's own case
+		return collection[:cut] + "/" + url.PathEscape(id) + collection[cut:]
 	}
 	return ""
 }

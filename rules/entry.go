@@ -22,6 +22,11 @@ const (
 	maxMaxItems = 10_000
 )
 
+// sharedOptions are those that rules and resources have alike.
+var sharedOptions = []string{
+	"status", "when", "user", "payload", "merge", "pick", "omit", "resource", "each", "max_items", "keep", "guarantee", "mode", "fetch",
+}
+
 var (
 	eventName  = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)+$`)
 	methodName = regexp.MustCompile(`^[A-Z][A-Z-]{0,31}$`)
@@ -44,7 +49,7 @@ func (p *parser) rules(n *yaml.Node, file *File) {
 }
 
 func (p *parser) rule(n *yaml.Node, file *File) {
-	values := p.options(n, "rule", "on", "emit", "status", "when", "user", "payload", "merge", "pick", "omit", "resource", "each", "max_items", "keep", "guarantee", "mode", "fetch")
+	values := p.options(n, "rule", slices.Concat([]string{"on", "emit"}, sharedOptions)...)
 	if n.Kind != yaml.MappingNode {
 		return
 	}

@@ -107,7 +107,7 @@ func (p *parser) resourcePath(e entry) (string, map[string]*yaml.Node) {
 		path, _ := p.text(e.value, what, expected+", or a map with the key path")
 		return path, nil
 	}
-	values := p.options(e.value, what, "path", "only", "status", "when", "user", "payload", "merge", "pick", "omit", "resource", "each", "max_items", "keep", "guarantee", "mode", "fetch")
+	values := p.options(e.value, what, slices.Concat([]string{"path", "only"}, sharedOptions)...)
 	if values["path"] == nil {
 		p.mistake(e.value, "%s: expected the key path", what)
 		return "", values
