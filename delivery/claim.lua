@@ -12,10 +12,13 @@
 --            events left, deleted subscriptions left, runnable subscriptions left},
 --           {lease, header, payload, target URL, secret, format} ...}
 --
--- Fairness. Subscriptions are visited in turn, and a visit takes one delivery;
--- who has more takes a new turn behind all others. Who is at its cap is dropped
--- from the round, and finish brings it back. So a slow subscriber with 10,000
--- waiting delays nobody but itself.
+-- Fairness. Subscriptions are visited in turn, and each gives one delivery
+-- before any gives a second; who has more takes a new turn behind all others.
+-- Who is at its cap is dropped from the round, and finish brings it back. So a
+-- slow subscriber with 10,000 waiting delays nobody but itself.
+--
+-- The cost is in calls, not in deliveries: what concerns a subscription is read
+-- and written once a visit, however many deliveries the visit takes.
 --
 -- Within a subscription, where both new deliveries and due retries wait, they
 -- alternate. Retries first would let a backlog of failures hold up news for
@@ -51,55 +54,91 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', at, 'LIMIT', 0,
   place(id, at)
 end
 
--- take takes the delivery whose turn it is: event, sequence, attempts so far.
-local function take(id)
-  local retry = redis.call('ZRANGEBYSCORE', retry_key(id), '-inf', at, 'LIMIT', 0, 1)[1]
-  local fresh = redis.call('ZRANGE', queue_key(id), 0, 0, 'WITHSCORES')
-  if retry and fresh[1] and redis.call('HINCRBY', subscription_key(id), 'mixed', 1) % 2 == 0 then
-    retry = nil
+-- due answers up to `most` deliveries of a subscription in the order in which
+-- they are to be taken: {event, sequence, attempts so far, key of its set}.
+local function due(s, most)
+  local fresh = redis.call('ZRANGE', queue_key(s.id), 0, most - 1, 'WITHSCORES')
+  local retries = redis.call('ZRANGEBYSCORE', retry_key(s.id), '-inf', at, 'LIMIT', 0, most)
+  local found, f, r = {}, 1, 1
+  while #found < most and (fresh[f] or retries[r]) do
+    local retry = retries[r] ~= nil
+    if retry and fresh[f] then
+      s.mixed = (s.mixed or tonumber(redis.call('HGET', subscription_key(s.id), 'mixed') or 0)) + 1
+      retry = s.mixed % 2 == 1
+    end
+    if retry then
+      local tries, sequence = recall(s.id, retries[r])
+      found[#found + 1] = { retries[r], sequence or '0', tries or '1', retry_key(s.id) }
+      r = r + 1
+    else
+      found[#found + 1] = { fresh[f], fresh[f + 1], '0', queue_key(s.id) }
+      f = f + 2
+    end
   end
-  if retry then
-    redis.call('ZREM', retry_key(id), retry)
-    local tries, sequence = recall(id, retry)
-    return retry, sequence or '0', tries or '1'
-  end
-  if fresh[1] then
-    redis.call('ZREM', queue_key(id), fresh[1])
-    return fresh[1], fresh[2], '0'
-  end
+  return found
 end
 
--- lease takes one delivery of a subscription, and answers whether it did. A
--- delivery whose event is gone is let go.
-local function lease(id, subscription)
-  local event, sequence, tries = take(id)
-  if not event then return false end
+-- look answers what a visit to a subscription may take, nil for nothing at all.
+local function look(id, share)
+  local fields = redis.call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format')
+  if fields[1] ~= '1' then return nil end
+  local s = { id = id, fields = fields, taken = {}, leases = {} }
+  s.held = tonumber(redis.call('HGET', lane .. 'inflight', id) or 0)
+  if s.held >= cap then return nil end
+  s.due = due(s, math.min(share, cap - s.held))
+  return s
+end
+
+-- lease puts one delivery under a lease. One whose event is gone is let go.
+local function lease(s, delivery)
+  local event = delivery[1]
+  s.taken[#s.taken + 1] = delivery
   local stored = redis.call('HMGET', event_key(event), 'header', 'payload')
   if not stored[1] then
-    redis.call('HDEL', tries_key(id), event)
+    redis.call('HDEL', tries_key(s.id), event)
     let_go = let_go + 1
-    return false
+    return
   end
-  local member = id .. '|' .. event .. '|' .. sequence .. '|' .. tries .. '|' .. token .. '-' .. (#claimed + 1)
-  redis.call('ZADD', leases, at + lease_for, member)
-  redis.call('HINCRBY', lane .. 'inflight', id, 1)
-  local payload = stored[2] or ''
+  local member = s.id .. '|' .. event .. '|' .. delivery[2] .. '|' .. delivery[3] .. '|' .. token .. '-' .. (#claimed + 1)
+  s.leases[#s.leases + 1] = at + lease_for
+  s.leases[#s.leases + 1] = member
+  local payload, f = stored[2] or '', s.fields
   bytes = bytes + #payload
-  claimed[#claimed + 1] = { member, stored[1], payload, subscription[2] or '', subscription[3] or '', subscription[4] or '' }
-  return true
+  claimed[#claimed + 1] = { member, stored[1], payload, f[2] or '', f[3] or '', f[4] or '' }
 end
 
+-- leave writes down what a visit took, and places the subscription anew.
+local function leave(s)
+  local from = {}
+  for _, delivery in ipairs(s.taken) do
+    local key = delivery[4]
+    from[key] = from[key] or {}
+    table.insert(from[key], delivery[1])
+  end
+  for key, events in pairs(from) do redis.call('ZREM', key, unpack(events)) end
+  if s.mixed then redis.call('HSET', subscription_key(s.id), 'mixed', s.mixed % 2) end
+  if #s.leases > 0 then
+    redis.call('ZADD', leases, unpack(s.leases))
+    s.held = redis.call('HINCRBY', lane .. 'inflight', s.id, #s.leases / 2)
+  end
+  if s.held < cap then place(s.id, at) end
+end
+
+-- A round visits as many subscriptions as there are deliveries wanted, or all,
+-- and takes one of each in turn, as often as needed.
 local visits = want * 4 + 100
 while #claimed < want and bytes < max_bytes and visits > 0 do
-  visits = visits - 1
-  local id = redis.call('ZPOPMIN', runnable)[1]
-  if not id then break end
-  local subscription = redis.call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format')
-  local held = tonumber(redis.call('HGET', lane .. 'inflight', id) or 0)
-  if subscription[1] == '1' and held < cap then
-    if lease(id, subscription) then held = held + 1 end
-    if held < cap then place(id, at) end
+  local next = redis.call('ZPOPMIN', runnable, math.min(want - #claimed, visits))
+  if #next == 0 then break end
+  visits = visits - #next / 2
+  local visited, share = {}, math.ceil((want - #claimed) / (#next / 2))
+  for i = 1, #next, 2 do visited[#visited + 1] = look(next[i], share) end
+  for turn = 1, share do
+    for _, s in ipairs(visited) do
+      if s.due[turn] and #claimed < want and bytes < max_bytes then lease(s, s.due[turn]) end
+    end
   end
+  for _, s in ipairs(visited) do leave(s) end
 end
 
 -- The token in wake says that there is something to do; after this look it is
@@ -112,13 +151,13 @@ else
   redis.call('DEL', lane .. 'wake')
 end
 
-local due = -1
+local soonest = -1
 for _, key in ipairs({ waiting, leases }) do
   local score = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
   if score then
     local ms = math.max(0, math.ceil(tonumber(score) - at))
-    if due < 0 or ms < due then due = ms end
+    if soonest < 0 or ms < soonest then soonest = ms end
   end
 end
-table.insert(claimed, 1, { due, lapsed, let_go, events, deleted, more })
+table.insert(claimed, 1, { soonest, lapsed, let_go, events, deleted, more })
 return claimed

@@ -23,46 +23,73 @@ local at = now(ARGV[1])
 local kept, failing_for, failing_times = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local longest_wait = tonumber(ARGV[5])
 local results, work = {}, false
+-- touched are the subscriptions of this call, in the order met. What concerns a
+-- subscription is read and written once, however many of its attempts end here.
+local touched, known = {}, {}
 
-local function succeeded(id)
-  redis.call('HDEL', subscription_key(id), 'failing_since', 'failures')
+local function subscription(id)
+  local s = known[id]
+  if not s then
+    local state = redis.call('HMGET', subscription_key(id), 'active', 'failing_since', 'failures')
+    -- Empty as well as absent means never: so the subscription may be cleared either way.
+    s = { id = id, active = state[1], since = tonumber(state[2] or ''), failures = tonumber(state[3] or '') or 0,
+      ended = 0, forget = {} }
+    s.was_failing = s.since ~= nil or s.failures > 0
+    known[id], touched[#touched + 1] = s, s
+  end
+  return s
 end
 
--- failed counts a failure and answers whether it made the subscription inactive.
-local function failed(id)
-  local key = subscription_key(id)
-  local state = redis.call('HMGET', key, 'failing_since', 'failures', 'active')
-  -- Empty as well as absent means never: so the subscription may be cleared either way.
-  local since = tonumber(state[1] or '') or at
-  local failures = (tonumber(state[2] or '') or 0) + 1
-  redis.call('HSET', key, 'failing_since', since, 'failures', failures)
-  if state[3] ~= '1' or at - since < failing_for or failures < failing_times then return false end
-  redis.call('HSET', key, 'active', '0', 'inactive_reason', 'failing', 'updated_at', at)
+-- succeeded and failed keep the failure state; failed answers whether it made
+-- the subscription inactive.
+local function succeeded(s) s.since, s.failures = nil, 0 end
+
+local function failed(s)
+  s.since, s.failures = s.since or at, s.failures + 1
+  if s.active ~= '1' or at - s.since < failing_for or s.failures < failing_times then return false end
+  s.active = '0'
+  redis.call('HSET', subscription_key(s.id), 'active', '0', 'inactive_reason', 'failing', 'updated_at', at)
   return true
 end
 
-local function record(id, event, outcome, status, took, class, attempt)
-  redis.call('HSET', subscription_key(id), 'last_status', status, 'last_error', class, 'last_at', at)
-  redis.call('XADD', lane .. 'attempts:' .. id, 'MAXLEN', '~', kept, '*', 'at', at, 'event', event,
+local function record(s, event, outcome, status, took, class, attempt)
+  s.last = { status, class }
+  redis.call('XADD', lane .. 'attempts:' .. s.id, 'MAXLEN', '~', kept, '*', 'at', at, 'event', event,
     'attempt', attempt, 'outcome', outcome, 'status', status, 'ms', took, 'error', class)
 end
 
 -- settle puts the delivery where the outcome says; its share in the event goes with it.
-local function settle(id, event, sequence, tries, outcome, after)
+local function settle(s, event, sequence, tries, outcome, after)
   if outcome == 'delivered' then
-    redis.call('HDEL', tries_key(id), event)
+    table.insert(s.forget, event)
     release(event)
   elseif outcome == 'released' and after == 0 then
-    put_back(id, event, sequence, tries, at)
+    put_back(s.id, event, sequence, tries, at)
   else
     if outcome ~= 'released' then tries = tries + 1 end
-    remember(id, event, tries, sequence)
+    remember(s.id, event, tries, sequence)
     if outcome == 'dead' then
-      hold(dead_key(id), at, event)
+      hold(dead_key(s.id), at, event)
     else
-      hold(retry_key(id), at + after, event)
+      hold(retry_key(s.id), at + after, event)
     end
   end
+end
+
+local function finish(held, lease, outcome, after, status, took, class, attempt)
+  if not held then return 'lost' end
+  local id, event, sequence, tries = lease_parts(lease)
+  local s = subscription(id)
+  s.ended = s.ended + 1
+  if not s.active then
+    release(event)
+    return 'gone'
+  end
+  settle(s, event, sequence, tonumber(tries), outcome, after)
+  if outcome == 'released' then return 'ok' end
+  record(s, event, outcome, status, took, class, attempt)
+  if outcome == 'delivered' then succeeded(s) elseif failed(s) then return 'inactive' end
+  return 'ok'
 end
 
 -- news tells whether a subscription is runnable, or will be before those who
@@ -73,26 +100,39 @@ local function news(id)
   return first[1] == id and tonumber(first[2]) < at + longest_wait
 end
 
-local function finish(lease, outcome, after, status, took, class, attempt)
-  if redis.call('ZREM', lane .. 'leases', lease) == 0 then return 'lost' end
-  local id, event, sequence, tries = lease_parts(lease)
-  unlease(id)
-  if not exists(id) then
-    release(event)
-    return 'gone'
+-- leave writes down what became of a subscription, and places it anew.
+local function leave(s)
+  unlease(s.id, s.ended)
+  if not s.active then return end
+  local key = subscription_key(s.id)
+  if #s.forget > 0 then redis.call('HDEL', tries_key(s.id), unpack(s.forget)) end
+  if s.last then redis.call('HSET', key, 'last_status', s.last[1], 'last_error', s.last[2], 'last_at', at) end
+  if s.since then
+    redis.call('HSET', key, 'failing_since', s.since, 'failures', s.failures)
+  elseif s.was_failing then
+    redis.call('HDEL', key, 'failing_since', 'failures')
   end
-  settle(id, event, sequence, tonumber(tries), outcome, after)
-  local inactive = false
-  if outcome ~= 'released' then
-    record(id, event, outcome, status, took, class, attempt)
-    if outcome == 'delivered' then succeeded(id) else inactive = failed(id) end
-  end
-  work = news(id) or work
-  return inactive and 'inactive' or 'ok'
+  work = news(s.id) or work
 end
 
-for i = 6, #ARGV, FIELDS do
-  results[#results + 1] = finish(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
+-- take_back gives the leases back, and answers which of them were still held. A
+-- lease that stands here twice is held once.
+local function take_back()
+  local members, seen_here, held = {}, {}, {}
+  for i = 6, #ARGV, FIELDS do members[#members + 1] = ARGV[i] end
+  for i, score in ipairs(redis.call('ZMSCORE', lane .. 'leases', unpack(members))) do
+    held[i] = score and not seen_here[members[i]]
+    seen_here[members[i]] = true
+  end
+  redis.call('ZREM', lane .. 'leases', unpack(members))
+  return held
 end
+
+local held = take_back()
+for i = 6, #ARGV, FIELDS do
+  results[#results + 1] = finish(held[#results + 1], ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
+    ARGV[i + 5], ARGV[i + 6])
+end
+for _, s in ipairs(touched) do leave(s) end
 if work then wake() end
 return results

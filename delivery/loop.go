@@ -9,6 +9,9 @@ import (
 // claimMost bounds how many deliveries one claim takes.
 const claimMost = 64
 
+// dispatchLeast is how many events one dispatch may take, however few workers are free.
+const dispatchLeast = 16
+
 // loop drives one lane:
 //
 //	wake ──► dispatch (events → deliveries) ──► claim ──► start ──► claim …
@@ -62,7 +65,9 @@ func (l *loop) round(ctx context.Context) error {
 // and for how long there is nothing else to do.
 func (l *loop) work(ctx context.Context, free int) (int, time.Duration, error) {
 	if l.pending {
-		d, err := l.queue.dispatch(ctx)
+		// Free workers wait for the claim behind it, so no more than twice what
+		// they can take: enough that the list never grows for want of dispatching.
+		d, err := l.queue.dispatch(ctx, max(dispatchLeast, 2*free))
 		if err != nil {
 			return 0, 0, err
 		}

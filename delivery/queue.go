@@ -50,8 +50,6 @@ const (
 )
 
 const (
-	// seenFor is for how long an event dispatched once is not dispatched again.
-	seenFor = 24 * time.Hour
 	// attemptsKept is how many attempts a subscription's stream remembers, about.
 	attemptsKept = 100
 	// A subscription is made inactive once it has failed for failingFor without
@@ -75,10 +73,9 @@ type queue struct {
 
 type dispatched struct{ events, deliveries, duplicates, parked, dropped, left int64 }
 
-// dispatch makes deliveries of the events at the right of the list.
-func (q *queue) dispatch(ctx context.Context) (dispatched, error) {
-	n, err := q.run(ctx, dispatchScript, dispatchEvents, dispatchDeliveries, dispatchBytes, q.maxBacklog,
-		int(seenFor.Seconds())).Int64Slice()
+// dispatch makes deliveries of the events at the right of the list, of so many at most.
+func (q *queue) dispatch(ctx context.Context, most int) (dispatched, error) {
+	n, err := q.run(ctx, dispatchScript, min(most, dispatchEvents), dispatchDeliveries, dispatchBytes, q.maxBacklog).Int64Slice()
 	if err != nil {
 		return dispatched{}, fmt.Errorf("dispatch: %w", err)
 	}

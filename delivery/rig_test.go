@@ -145,7 +145,7 @@ func (r *rig) dispatchAll() dispatched {
 	r.Helper()
 	var sum dispatched
 	for {
-		d, err := r.dispatch(r.Context())
+		d, err := r.dispatch(r.Context(), dispatchEvents)
 		if err != nil {
 			r.Fatal(err)
 		}

@@ -27,11 +27,20 @@ local function wake()
   end
 end
 
--- release lets go of an event for one delivery; the last one frees it.
+-- seen marks an event as dispatched for 24 h. While the event itself is there
+-- it needs no mark, and a backlog of a million no million marks.
+local function seen(event) redis.call('SET', lane .. 'seen:' .. event, '1', 'EX', 86400) end
+
+-- release lets go of an event for one delivery; the last one frees it. One
+-- whose dispatch broke off is not marked: it may come again for the rest.
 local function release(event)
-  if redis.call('HINCRBY', event_key(event), 'refs', -1) <= 0 then
-    redis.call('DEL', event_key(event))
+  local stored = redis.call('HMGET', event_key(event), 'refs', 'whole')
+  if (tonumber(stored[1] or '') or 0) > 1 then
+    redis.call('HINCRBY', event_key(event), 'refs', -1)
+    return
   end
+  redis.call('DEL', event_key(event))
+  if stored[2] then seen(event) end
 end
 
 -- place puts a subscription where its state says: runnable if something of it
@@ -90,9 +99,9 @@ local function lease_parts(member)
   return string.match(member, '^([^|]+)|([^|]+)|(%d+)|(%d+)|([^|]+)$')
 end
 
--- unlease counts one lease of a subscription less.
-local function unlease(id)
-  if redis.call('HINCRBY', lane .. 'inflight', id, -1) <= 0 then
+-- unlease counts leases of a subscription less: one, or as many as given.
+local function unlease(id, count)
+  if redis.call('HINCRBY', lane .. 'inflight', id, -(count or 1)) <= 0 then
     redis.call('HDEL', lane .. 'inflight', id)
   end
 end

@@ -8,11 +8,11 @@
 //	hookproxy:{0}:events                         LIST    events not yet dispatched, oldest at the right
 //	hookproxy:{0}:parked                         LIST    events without a user or resource, with the reason
 //	hookproxy:{0}:wake                           LIST    at most one token: "there is something to do"
-//	hookproxy:{0}:seen:<event>                   STRING  dispatched already (24 h)
+//	hookproxy:{0}:seen:<event>                   STRING  dispatched and freed (24 h)
 //	hookproxy:{0}:subscribers:contact.create:42  SET     subscription ids: the event:user set
 //	hookproxy:{0}:subscriptions:42               SET     a user's subscription ids
 //	hookproxy:{0}:subscription:<id>              HASH    the subscription and its failure state
-//	hookproxy:{0}:event:<id>                     HASH    header, payload, refs: what still refers to it
+//	hookproxy:{0}:event:<id>                     HASH    header, payload, refs: what still refers to it; whole, unless dispatch broke off
 //	hookproxy:{0}:queue:<subscription>           ZSET    deliveries never tried, by sequence
 //	hookproxy:{0}:retry:<subscription>           ZSET    deliveries to try again, by due time in ms
 //	hookproxy:{0}:tries:<subscription>           HASH    "attempts:sequence" per delivery that has failed
@@ -95,7 +95,7 @@ func (l Lane) Parked() string { return l.Prefix + "parked" }
 // Wake is the LIST that holds a token while there is something to do.
 func (l Lane) Wake() string { return l.Prefix + "wake" }
 
-// Seen marks an event as dispatched.
+// Seen marks an event as dispatched, once the event itself is freed.
 func (l Lane) Seen(event string) string { return l.Prefix + "seen:" + event }
 
 // Subscribers is the SET of a user's subscriptions to an event name.
