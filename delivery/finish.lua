@@ -6,50 +6,102 @@
 -- ARGV[3]  ms and ARGV[4] failed attempts in a row, both of which make a
 --          subscription inactive
 -- ARGV[5]  ms for which a process waits for a token at most
--- then for each attempt seven:
+-- ARGV[6]  leases a subscription may have at once
+-- ARGV[7]  failed attempts in a row that open a subscription's breaker
+-- then for each attempt eight:
 --          lease, outcome, ms to the next attempt, HTTP status or 0,
---          ms it took, error class or "", its number
+--          ms it took, error class or "", its number, ms for which the target
+--          wants nothing at all
 -- outcome  delivered  it is done
 --          retry      it is due again, an attempt dearer
 --          dead       it is given up, and kept until replayed
 --          released   handed back, no attempt charged; due after the ms given
--- result   for each: ok, inactive (ok, and the subscription is now inactive),
+-- result   for each: ok, opened (ok, and the subscription's breaker is now open),
+--          inactive (ok, and the subscription is now inactive),
 --          gone (the subscription is deleted, the delivery let go), or
 --          lost (the lease had lapsed: this holder no longer decides)
 
-local FIELDS = 7
+-- The breaker. A subscription that fails so often in a row, or more often than
+-- not, is asked nothing until open_until. Then one real delivery is made, since
+-- ramp is 1; each success doubles the ramp until it reaches the cap and the
+-- breaker is closed, and a failure opens it again for twice as long. Its queue is
+-- kept, and no attempt is charged while none is made. All of it is in the
+-- subscription's HASH, so that all processes see the same breaker.
+
+local FIRST, FIELDS = 8, 8
+local OPEN_FOR, OPEN_MOST, PAUSE_MOST = 5000, 600000, 3600000
 
 local at = now(ARGV[1])
 local kept, failing_for, failing_times = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local longest_wait = tonumber(ARGV[5])
+local longest_wait, cap, break_after = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local results, work = {}, false
 -- touched are the subscriptions of this call, in the order met. What concerns a
 -- subscription is read and written once, however many of its attempts end here.
 local touched, known = {}, {}
 
+-- STATE are the fields of a subscription's HASH that finish keeps.
+local STATE = { 'failing_since', 'failures', 'resume_at', 'ramp', 'open_until', 'trips', 'health' }
+
 local function subscription(id)
   local s = known[id]
   if not s then
-    local state = redis.call('HMGET', subscription_key(id), 'active', 'failing_since', 'failures')
+    local state = redis.call('HMGET', subscription_key(id), 'active', 'failing_since', 'failures', 'ordered',
+      'resume_at', 'ramp', 'open_until', 'trips', 'health')
     -- Empty as well as absent means never: so the subscription may be cleared either way.
-    s = { id = id, active = state[1], since = tonumber(state[2] or ''), failures = tonumber(state[3] or '') or 0,
-      ended = 0, forget = {} }
-    s.was_failing = s.since ~= nil or s.failures > 0
+    local function number(i) return tonumber(state[i] or '') end
+    s = { id = id, active = state[1], ordered = state[4] == '1', ended = 0, forget = {},
+      failing_since = number(2), failures = number(3), resume_at = number(5),
+      ramp = number(6), open_until = number(7), trips = number(8), health = number(9) }
+    s.before = {}
+    for _, field in ipairs(STATE) do s.before[field] = s[field] end
     known[id], touched[#touched + 1] = s, s
   end
   return s
 end
 
--- succeeded and failed keep the failure state; failed answers whether it made
--- the subscription inactive.
-local function succeeded(s) s.since, s.failures = nil, 0 end
+-- pause keeps a subscription from being asked before a time.
+local function pause(s, until_) s.resume_at = math.max(s.resume_at or 0, until_) end
 
+-- open opens the breaker, longer each time until it was closed.
+local function open(s)
+  s.trips = (s.trips or 0) + 1
+  s.open_until = at + math.min(OPEN_FOR * 2 ^ (s.trips - 1), OPEN_MOST)
+  s.ramp, s.health = 1, nil
+  pause(s, s.open_until)
+end
+
+-- Health counts failures out of 1000, the last some twenty attempts weighing most.
+local function worsen(s) s.health = math.floor((s.health or 0) * 19 / 20) + 50 end
+
+local function succeeded(s)
+  s.failing_since, s.failures = nil, nil
+  s.health = s.health and math.floor(s.health * 19 / 20)
+  if s.health == 0 then s.health = nil end
+  -- What was under way when the breaker opened proves nothing of what comes.
+  if s.ramp and (s.open_until or 0) <= at then
+    s.ramp = s.ramp * 2
+    if s.ramp >= cap then s.ramp, s.trips, s.open_until = nil, nil, nil end
+  end
+end
+
+-- failed answers what came of one failure more: inactive, opened or ok.
 local function failed(s)
-  s.since, s.failures = s.since or at, s.failures + 1
-  if s.active ~= '1' or at - s.since < failing_for or s.failures < failing_times then return false end
-  s.active = '0'
-  redis.call('HSET', subscription_key(s.id), 'active', '0', 'inactive_reason', 'failing', 'updated_at', at)
-  return true
+  s.failing_since, s.failures = s.failing_since or at, (s.failures or 0) + 1
+  if s.active ~= '1' then return 'ok' end
+  if at - s.failing_since >= failing_for and s.failures >= failing_times then
+    s.active = '0'
+    redis.call('HSET', subscription_key(s.id), 'active', '0', 'inactive_reason', 'failing', 'updated_at', at)
+    -- Whoever makes it active again has repaired it, and waits for nothing.
+    s.ramp, s.open_until, s.trips, s.health, s.resume_at = nil, nil, nil, nil, nil
+    return 'inactive'
+  end
+  worsen(s)
+  if (s.open_until or 0) > at then return 'ok' end
+  if s.ramp or s.failures >= break_after or s.health > 500 then
+    open(s)
+    return 'opened'
+  end
+  return 'ok'
 end
 
 local function record(s, event, outcome, status, took, class, attempt)
@@ -70,13 +122,16 @@ local function settle(s, event, sequence, tries, outcome, after)
     remember(s.id, event, tries, sequence)
     if outcome == 'dead' then
       hold(dead_key(s.id), at, event)
+    elseif s.ordered then
+      hold(queue_key(s.id), sequence, event)
+      pause(s, at + after)
     else
       hold(retry_key(s.id), at + after, event)
     end
   end
 end
 
-local function finish(held, lease, outcome, after, status, took, class, attempt)
+local function finish(held, lease, outcome, after, status, took, class, attempt, paused)
   if not held then return 'lost' end
   local id, event, sequence, tries = lease_parts(lease)
   local s = subscription(id)
@@ -88,8 +143,12 @@ local function finish(held, lease, outcome, after, status, took, class, attempt)
   settle(s, event, sequence, tonumber(tries), outcome, after)
   if outcome == 'released' then return 'ok' end
   record(s, event, outcome, status, took, class, attempt)
-  if outcome == 'delivered' then succeeded(s) elseif failed(s) then return 'inactive' end
-  return 'ok'
+  if paused > 0 then pause(s, at + math.min(paused, PAUSE_MOST)) end
+  if outcome == 'delivered' then
+    succeeded(s)
+    return 'ok'
+  end
+  return failed(s)
 end
 
 -- news tells whether a subscription is runnable, or will be before those who
@@ -107,10 +166,12 @@ local function leave(s)
   local key = subscription_key(s.id)
   if #s.forget > 0 then redis.call('HDEL', tries_key(s.id), unpack(s.forget)) end
   if s.last then redis.call('HSET', key, 'last_status', s.last[1], 'last_error', s.last[2], 'last_at', at) end
-  if s.since then
-    redis.call('HSET', key, 'failing_since', s.since, 'failures', s.failures)
-  elseif s.was_failing then
-    redis.call('HDEL', key, 'failing_since', 'failures')
+  for _, field in ipairs(STATE) do
+    if s[field] == nil and s.before[field] ~= nil then
+      redis.call('HDEL', key, field)
+    elseif s[field] ~= s.before[field] then
+      redis.call('HSET', key, field, string.format('%.0f', s[field]))
+    end
   end
   work = news(s.id) or work
 end
@@ -119,7 +180,7 @@ end
 -- lease that stands here twice is held once.
 local function take_back()
   local members, seen_here, held = {}, {}, {}
-  for i = 6, #ARGV, FIELDS do members[#members + 1] = ARGV[i] end
+  for i = FIRST, #ARGV, FIELDS do members[#members + 1] = ARGV[i] end
   for i, score in ipairs(redis.call('ZMSCORE', lane .. 'leases', unpack(members))) do
     held[i] = score and not seen_here[members[i]]
     seen_here[members[i]] = true
@@ -129,9 +190,9 @@ local function take_back()
 end
 
 local held = take_back()
-for i = 6, #ARGV, FIELDS do
+for i = FIRST, #ARGV, FIELDS do
   results[#results + 1] = finish(held[#results + 1], ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
-    ARGV[i + 5], ARGV[i + 6])
+    ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7]))
 end
 for _, s in ipairs(touched) do leave(s) end
 if work then wake() end

@@ -21,6 +21,7 @@ type loop struct {
 	queue   *queue
 	waiter  *waiter
 	slots   slots
+	retries slots
 	start   func(*delivery)
 	idle    time.Duration
 	log     *slog.Logger
@@ -74,12 +75,9 @@ func (l *loop) work(ctx context.Context, free int) (int, time.Duration, error) {
 		l.pending = d.left > 0
 		l.metrics.countDispatched(d)
 	}
-	c, err := l.queue.claim(ctx, free)
+	c, err := l.claim(ctx, free)
 	if err != nil {
 		return 0, 0, err
-	}
-	for _, d := range c.deliveries {
-		l.start(d)
 	}
 	l.metrics.lapsed.Add(float64(c.lapsed))
 	l.pending = c.events > 0
@@ -95,6 +93,21 @@ func (l *loop) work(ctx context.Context, free int) (int, time.Duration, error) {
 		return len(c.deliveries), c.due, nil
 	}
 	return len(c.deliveries), l.idle, nil
+}
+
+// claim takes deliveries and starts them. Each that has failed before keeps one
+// of the slots for retries.
+func (l *loop) claim(ctx context.Context, free int) (claimed, error) {
+	retries := l.retries.more(free)
+	c, err := l.queue.claim(ctx, free, retries)
+	for _, d := range c.deliveries {
+		if d.tries > 0 {
+			retries--
+		}
+		l.start(d)
+	}
+	l.retries.put(max(retries, 0))
+	return c, err
 }
 
 // Pauses while Redis is away.

@@ -11,6 +11,7 @@ type Metrics struct {
 	dispatched  *prometheus.CounterVec
 	dropped     prometheus.Counter
 	deactivated prometheus.Counter
+	opened      prometheus.Counter
 	lapsed      prometheus.Counter
 }
 
@@ -37,9 +38,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		dispatched:  vector("hookproxy_dispatched_total", "What dispatch made of the events list.", "result"),
 		dropped:     counter("hookproxy_backlog_dropped_total", "Deliveries of inactive subscriptions beyond their backlog."),
 		deactivated: counter("hookproxy_subscriptions_deactivated_total", "Subscriptions made inactive for failing a day."),
+		opened:      counter("hookproxy_breakers_opened_total", "Times that a subscription was paused because it kept failing."),
 		lapsed:      counter("hookproxy_leases_lapsed_total", "Leases that lapsed and were returned."),
 	}
-	reg.MustRegister(m.deliveries, m.failures, m.duration, m.inflight, m.dispatched, m.dropped, m.deactivated, m.lapsed)
+	reg.MustRegister(m.deliveries, m.failures, m.duration, m.inflight, m.dispatched, m.dropped, m.deactivated, m.opened, m.lapsed)
 	return m
 }
 

@@ -68,6 +68,7 @@ type queue struct {
 	offset     func() int64
 	leaseFor   time.Duration
 	cap        int
+	breakAfter int
 	maxBacklog int
 }
 
@@ -91,9 +92,10 @@ type claimed struct {
 	events, deleted, runnable int64
 }
 
-// claim takes up to want deliveries, each under a new lease.
-func (q *queue) claim(ctx context.Context, want int) (claimed, error) {
-	rows, err := q.run(ctx, claimScript, want, q.cap, q.leaseFor.Milliseconds(), claimBytes, rand.Text()).Slice()
+// claim takes up to want deliveries, each under a new lease; of those that have
+// failed before, up to retries.
+func (q *queue) claim(ctx context.Context, want, retries int) (claimed, error) {
+	rows, err := q.run(ctx, claimScript, want, q.cap, q.leaseFor.Milliseconds(), claimBytes, rand.Text(), retries).Slice()
 	if err != nil {
 		return claimed{}, fmt.Errorf("claim: %w", err)
 	}
@@ -102,11 +104,11 @@ func (q *queue) claim(ctx context.Context, want int) (claimed, error) {
 
 // finish ends attempts, and answers for each one of the finished… constants.
 func (q *queue) finish(ctx context.Context, batch []finished) ([]string, error) {
-	args := make([]any, 0, 4+7*len(batch))
-	args = append(args, attemptsKept, failingFor.Milliseconds(), failingTimes, idleWait.Milliseconds())
+	args := make([]any, 0, 6+8*len(batch))
+	args = append(args, attemptsKept, failingFor.Milliseconds(), failingTimes, idleWait.Milliseconds(), q.cap, q.breakAfter)
 	for _, f := range batch {
 		args = append(args, f.delivery.lease, string(f.step), f.after.Milliseconds(), f.status,
-			f.took.Milliseconds(), f.class, f.delivery.tries+1)
+			f.took.Milliseconds(), f.class, f.delivery.tries+1, f.pause.Milliseconds())
 	}
 	results, err := q.run(ctx, finishScript, args...).StringSlice()
 	if err != nil {

@@ -30,7 +30,7 @@ func newRig(t testing.TB, s *redistest.Server) *rig {
 	r := &rig{TB: t, server: s}
 	r.queue = &queue{
 		client: s.Client, lane: layout.Layout{}.Lane(0), offset: r.moved.Load,
-		leaseFor: leaseFor, cap: DefaultPerSubscription, maxBacklog: DefaultMaxBacklog,
+		leaseFor: leaseFor, cap: DefaultPerSubscription, breakAfter: DefaultBreakAfter, maxBacklog: DefaultMaxBacklog,
 	}
 	return r
 }
@@ -159,7 +159,7 @@ func (r *rig) dispatchAll() dispatched {
 
 func (r *rig) take(want int) claimed {
 	r.Helper()
-	c, err := r.claim(r.Context(), want)
+	c, err := r.claim(r.Context(), want, want)
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -44,17 +44,21 @@ local function release(event)
 end
 
 -- place puts a subscription where its state says: runnable if something of it
--- is due, waiting if a retry is to come, nowhere if it is empty, inactive or
--- gone. It does not look at the cap on deliveries in flight; claim does, and
--- drops a subscription at its cap, which finish then places again.
+-- is due, waiting if something is to come, nowhere if it is empty, inactive or
+-- gone. Before its resume_at nothing of a subscription is due: its breaker is
+-- open, its target asked for a pause, or its rate is used up. Place does not
+-- look at the cap on deliveries in flight; claim does, and drops a subscription
+-- at its cap, which finish then places again.
 -- Answers whether it is runnable.
 local function place(id, at)
-  local active = redis.call('HGET', subscription_key(id), 'active') == '1'
+  local state = redis.call('HMGET', subscription_key(id), 'active', 'resume_at')
   local due, score = false, nil
-  if active then
+  if state[1] == '1' then
     local first = redis.call('ZRANGE', retry_key(id), 0, 0, 'WITHSCORES')
     score = first[2] and tonumber(first[2])
-    due = redis.call('EXISTS', queue_key(id)) == 1 or (score ~= nil and score <= at)
+    if (not score or score > at) and redis.call('EXISTS', queue_key(id)) == 1 then score = at end
+    if score then score = math.max(score, tonumber(state[2] or '') or 0) end
+    due = score ~= nil and score <= at
   end
   if due then
     redis.call('ZREM', lane .. 'waiting', id)
@@ -107,9 +111,10 @@ local function unlease(id, count)
 end
 
 -- put_back returns a delivery from where it was taken, without an attempt more:
--- into the queue at its place, or into the retries, due at once.
+-- into the queue at its place, or into the retries, due at once. Of an ordered
+-- subscription, one that has failed goes back to its place in the queue as well.
 local function put_back(id, event, sequence, tries, at)
-  if tonumber(tries) == 0 then
+  if tonumber(tries) == 0 or redis.call('HGET', subscription_key(id), 'ordered') == '1' then
     hold(queue_key(id), sequence, event)
   else
     hold(retry_key(id), at, event)

@@ -18,7 +18,7 @@
 //	hookproxy:{0}:tries:<subscription>           HASH    "attempts:sequence" per delivery that has failed
 //	hookproxy:{0}:turn                           STRING  counts turns given out in runnable
 //	hookproxy:{0}:runnable                       ZSET    subscriptions worth a visit, by turn
-//	hookproxy:{0}:waiting                        ZSET    subscriptions with a retry to come, by when
+//	hookproxy:{0}:waiting                        ZSET    subscriptions with something to come, by when
 //	hookproxy:{0}:leases                         ZSET    deliveries in flight, by when the lease lapses
 //	hookproxy:{0}:inflight                       HASH    leases held, per subscription
 //	hookproxy:{0}:dead:<subscription>            ZSET    given up, by when, until replayed
