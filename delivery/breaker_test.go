@@ -149,7 +149,7 @@ func TestARateIsKept(t *testing.T) {
 
 func TestRetriesTakeOnlyTheirShareOfTheWorkers(t *testing.T) {
 	onEachRedis(t, func(r *rig) {
-		r.breakAfter = 1000
+		r.breakAfter = 0
 		for _, name := range []string{"a", "b", "c"} {
 			r.subscribe(name, "contact.create", "http://"+name)
 		}

@@ -9,9 +9,12 @@
 -- ARGV[5]  bytes of payload after which to stop
 -- ARGV[6]  token, never used before
 -- ARGV[7]  of the deliveries wanted, how many may have failed before
+-- ARGV[8]  ms for which a dead letter is kept
 -- result   {{ms to the next due retry or lapse or -1, lapsed leases, deliveries let go,
---            events left, deleted subscriptions left, runnable subscriptions left},
---           {lease, header, payload, target URL, secret, format} ...}
+--            events left, deleted subscriptions left, runnable subscriptions left,
+--            1 if dead letters have expired},
+--           {lease, header, payload, target URL, secret, format, previous secret
+--           while it holds or ""} ...}
 --
 -- Fairness. Subscriptions are visited in turn, and each gives one delivery
 -- before any gives a second; who has more takes a new turn behind all others.
@@ -117,7 +120,7 @@ end
 -- look answers what a visit to a subscription may take, nil for nothing at all.
 local function look(id, share)
   local fields = redis.call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format',
-    'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at')
+    'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until')
   if fields[1] ~= '1' then return nil end
   local s = { id = id, fields = fields, taken = {}, leases = {}, ordered = fields[5] == '1' }
   if (tonumber(fields[9] or '') or 0) > at then
@@ -127,6 +130,7 @@ local function look(id, share)
   s.held = tonumber(redis.call('HGET', lane .. 'inflight', id) or 0)
   s.cap = math.min(cap, s.ordered and 1 or cap, tonumber(fields[6] or '') or cap)
   if s.held >= s.cap then return nil end
+  s.previous = (tonumber(fields[11] or '') or 0) > at and fields[10] or ''
   s.allowed = allowance(s, tonumber(fields[7] or ''), tonumber(fields[8] or ''))
   s.retried = redis.call('EXISTS', tries_key(id)) == 1
   s.due = due(s, math.min(share, s.cap - s.held, s.allowed))
@@ -155,7 +159,7 @@ local function lease(s, delivery)
   s.leases[#s.leases + 1] = member
   local payload, f = stored[2] or '', s.fields
   bytes = bytes + #payload
-  claimed[#claimed + 1] = { member, stored[1], payload, f[2] or '', f[3] or '', f[4] or '' }
+  claimed[#claimed + 1] = { member, stored[1], payload, f[2] or '', f[3] or '', f[4] or '', s.previous }
 end
 
 -- set_aside tells whether a subscription has nothing to do but retries, for which
@@ -231,5 +235,7 @@ for _, key in ipairs({ waiting, leases }) do
     if soonest < 0 or ms < soonest then soonest = ms end
   end
 end
-table.insert(claimed, 1, { soonest, lapsed, let_go, events, deleted, more })
+local oldest = redis.call('ZRANGE', lane .. 'expiring', 0, 0, 'WITHSCORES')[2]
+local expired = oldest and tonumber(oldest) + tonumber(ARGV[8]) <= at and 1 or 0
+table.insert(claimed, 1, { soonest, lapsed, let_go, events, deleted, more, expired })
 return claimed

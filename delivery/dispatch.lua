@@ -4,8 +4,9 @@
 -- KEYS[1]  the lane's prefix
 -- ARGV[1]  offset of the clock, ms
 -- ARGV[2]  events, ARGV[3] deliveries, ARGV[4] bytes after which to stop
--- ARGV[5]  deliveries an inactive subscription keeps
--- result   {events taken, deliveries made, duplicates, parked, dropped, events left}
+-- ARGV[5]  deliveries an inactive subscription keeps, ARGV[6] an active one
+-- result   {events taken, deliveries made, duplicates, parked, dropped of
+--           inactive subscriptions, events left, dropped of active ones}
 --
 -- Redis does not roll a script back. So an event is popped last, and every step
 -- before that can be done twice: a delivery that stands already is not made again.
@@ -16,14 +17,14 @@
 -- the next look of any other finds the work in runnable.
 
 -- LOOK is how many elements are read at once; a megabyte each, at worst.
-local HEADER_LIMIT, TRIM_LIMIT, LOOK = 65536, 100, 16
+local HEADER_LIMIT, TRIM_LIMIT, LOOK = 65536, 1000, 16
 
 local at = now(ARGV[1])
 local max_events, max_deliveries, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local max_backlog = tonumber(ARGV[5])
+local max_backlog, max_queued = tonumber(ARGV[5]), tonumber(ARGV[6])
 -- Tables, since after an error caught by pcall miniredis' Lua no longer shares
 -- locals between this chunk and its functions.
-local count = { taken = 0, done = 0, bytes = 0, made = 0, duplicates = 0, parked = 0, dropped = 0 }
+local count = { taken = 0, done = 0, bytes = 0, made = 0, duplicates = 0, parked = 0, dropped = 0, overflowed = 0 }
 local placed = {}
 -- active tells of each subscription met: true, false, or nil for one that is
 -- gone; sequences are the last numbers given to their deliveries, unwritten yet.
@@ -48,10 +49,10 @@ local function read(element)
   return h, head, stop + 1
 end
 
--- trim lets an inactive subscription's oldest deliveries go. What has failed
--- before is older than what was never tried.
-local function trim(id)
-  local over = redis.call('ZCARD', queue_key(id)) + redis.call('ZCARD', retry_key(id)) - max_backlog
+-- trim lets a subscription's oldest deliveries go, beyond so many. What has
+-- failed before is older than what was never tried. Answers how many went.
+local function trim(id, most_kept)
+  local over = redis.call('ZCARD', queue_key(id)) + redis.call('ZCARD', retry_key(id)) - most_kept
   local gone = 0
   for _, key in ipairs({ retry_key(id), queue_key(id) }) do
     local most = math.min(over, TRIM_LIMIT) - gone
@@ -63,7 +64,7 @@ local function trim(id)
     end
   end
   if gone > 0 then redis.call('HINCRBY', subscription_key(id), 'dropped', gone) end
-  count.dropped = count.dropped + gone
+  return gone
 end
 
 -- place_once places an active subscription once a call; it then stands where it
@@ -85,7 +86,7 @@ local function deliver(id, event)
   sequences[id] = sequences[id] + 1
   redis.call('ZADD', queue_key(id), sequences[id], event)
   count.made = count.made + 1
-  if active[id] then place_once(id) else trim(id) end
+  if active[id] then place_once(id) else count.dropped = count.dropped + trim(id, max_backlog) end
 end
 
 -- wanting answers the subscriptions that want an event, and cleans the sets of
@@ -200,6 +201,8 @@ while more() do
   pop()
 end
 
+-- Once a call will do for those: a call adds no more than it may trim.
+for id in pairs(placed) do count.overflowed = count.overflowed + trim(id, max_queued) end
 local left = redis.call('LLEN', lane .. 'events')
 if left > 0 then wake() end
-return { count.taken, count.made, count.duplicates, count.parked, count.dropped, left }
+return { count.taken, count.made, count.duplicates, count.parked, count.dropped, left, count.overflowed }

@@ -33,6 +33,8 @@ const (
 	DefaultWorkers         = 64
 	DefaultPerSubscription = 8
 	DefaultMaxBacklog      = 10_000
+	DefaultMaxQueued       = 1_000_000
+	DefaultRetain          = 30 * 24 * time.Hour
 	DefaultBreakAfter      = 10
 	DefaultTimeout         = 15 * time.Second
 	DefaultDrainTimeout    = 20 * time.Second
@@ -82,6 +84,13 @@ type Options struct {
 	// MaxBacklog is how many deliveries an inactive subscription keeps; beyond
 	// it the oldest go. Zero: DefaultMaxBacklog.
 	MaxBacklog int
+	// MaxQueued is how many deliveries may wait for one active subscription;
+	// beyond it the oldest are lost, counted and logged as errors. Zero:
+	// DefaultMaxQueued.
+	MaxQueued int
+	// Retain is how long dead letters are kept, from when they were given up.
+	// Zero: DefaultRetain.
+	Retain time.Duration
 	// Schedule spaces the attempts. Nil: DefaultSchedule.
 	Schedule Schedule
 	// Timeout bounds one exchange with a target, whole. Zero: DefaultTimeout.
@@ -135,6 +144,7 @@ func New(o Options) (*Engine, error) {
 			queue: &queue{
 				client: o.Client, lane: l, offset: o.Offset, leaseFor: leaseFor,
 				cap: o.PerSubscription, breakAfter: o.BreakAfter, maxBacklog: o.MaxBacklog,
+				maxQueued: o.MaxQueued, retain: o.Retain,
 			},
 			inflight: newInflight(),
 			finished: make(chan finished, o.Workers),
@@ -146,6 +156,8 @@ func New(o Options) (*Engine, error) {
 func (o *Options) setDefaults() {
 	setDefault(&o.Workers, DefaultWorkers)
 	setDefault(&o.PerSubscription, DefaultPerSubscription)
+	setDefault(&o.MaxQueued, DefaultMaxQueued)
+	setDefault(&o.Retain, DefaultRetain)
 	setDefault(&o.RetryWorkers, max(o.Workers/2, 1))
 	setDefault(&o.BreakAfter, DefaultBreakAfter)
 	setDefault(&o.MaxBacklog, DefaultMaxBacklog)
@@ -183,7 +195,7 @@ func (o *Options) validate() error {
 	}
 	for name, value := range map[string]int64{
 		"Workers": int64(o.Workers), "PerSubscription": int64(o.PerSubscription), "MaxBacklog": int64(o.MaxBacklog),
-		"RetryWorkers": int64(o.RetryWorkers), "BreakAfter": int64(o.BreakAfter),
+		"RetryWorkers": int64(o.RetryWorkers), "BreakAfter": int64(o.BreakAfter), "MaxQueued": int64(o.MaxQueued), "Retain": int64(o.Retain),
 		"Timeout": int64(o.Timeout), "DrainTimeout": int64(o.DrainTimeout),
 	} {
 		if value < 0 {

@@ -7,7 +7,7 @@
 --          subscription inactive
 -- ARGV[5]  ms for which a process waits for a token at most
 -- ARGV[6]  leases a subscription may have at once
--- ARGV[7]  failed attempts in a row that open a subscription's breaker
+-- ARGV[7]  failed attempts in a row that open a subscription's breaker; 0: none has one
 -- then for each attempt eight:
 --          lease, outcome, ms to the next attempt, HTTP status or 0,
 --          ms it took, error class or "", its number, ms for which the target
@@ -95,6 +95,7 @@ local function failed(s)
     s.ramp, s.open_until, s.trips, s.health, s.resume_at = nil, nil, nil, nil, nil
     return 'inactive'
   end
+  if break_after == 0 then return 'ok' end
   worsen(s)
   if (s.open_until or 0) > at then return 'ok' end
   if s.ramp or s.failures >= break_after or s.health > 500 then
@@ -122,6 +123,7 @@ local function settle(s, event, sequence, tries, outcome, after)
     remember(s.id, event, tries, sequence)
     if outcome == 'dead' then
       hold(dead_key(s.id), at, event)
+      redis.call('ZADD', lane .. 'expiring', 'NX', at, s.id)
     elseif s.ordered then
       hold(queue_key(s.id), sequence, event)
       pause(s, at + after)

@@ -74,6 +74,9 @@ func (l *loop) work(ctx context.Context, free int) (int, time.Duration, error) {
 		}
 		l.pending = d.left > 0
 		l.metrics.countDispatched(d)
+		if d.overflowed > 0 {
+			l.log.Error("deliveries lost: too many wait for a subscription that takes none", "deliveries", d.overflowed)
+		}
 	}
 	c, err := l.claim(ctx, free)
 	if err != nil {
@@ -81,18 +84,34 @@ func (l *loop) work(ctx context.Context, free int) (int, time.Duration, error) {
 	}
 	l.metrics.lapsed.Add(float64(c.lapsed))
 	l.pending = c.events > 0
-	if c.deleted > 0 {
-		if _, err := l.queue.purge(ctx); err != nil {
-			return len(c.deliveries), 0, err
-		}
+	if err := l.cleanUp(ctx, c); err != nil {
+		return len(c.deliveries), 0, err
 	}
-	if c.events+c.deleted+c.runnable > 0 || len(c.deliveries) == free {
+	if c.events+c.deleted+c.runnable > 0 || c.expired || len(c.deliveries) == free {
 		return len(c.deliveries), 0, nil
 	}
 	if c.due >= 0 && c.due < l.idle {
 		return len(c.deliveries), c.due, nil
 	}
 	return len(c.deliveries), l.idle, nil
+}
+
+// cleanUp lets go of a part of what a claim saw to be of no more use.
+func (l *loop) cleanUp(ctx context.Context, c claimed) error {
+	if c.deleted > 0 {
+		if _, err := l.queue.purge(ctx); err != nil {
+			return err
+		}
+	}
+	if !c.expired {
+		return nil
+	}
+	gone, err := l.queue.expire(ctx)
+	l.metrics.expired.Add(float64(gone))
+	if gone > 0 {
+		l.log.Warn("dead letters expired", "count", gone)
+	}
+	return err
 }
 
 // claim takes deliveries and starts them. Each that has failed before keeps one

@@ -83,7 +83,7 @@ func (m *model) settle(t *rapid.T) {
 			t.Fatalf("%s was never delivered %v", id, s.want)
 		}
 	}
-	for _, prefix := range []string{"event:", "queue:", "retry:", "dead:", "tries:", "leases", "inflight", "runnable", "waiting", "purge"} {
+	for _, prefix := range []string{"event:", "queue:", "retry:", "dead:", "tries:", "leases", "inflight", "runnable", "waiting", "expiring", "purge"} {
 		if keys := m.keys(prefix); len(keys) > 0 {
 			t.Fatalf("left behind: %v", keys)
 		}

@@ -22,6 +22,7 @@
 //	hookproxy:{0}:leases                         ZSET    deliveries in flight, by when the lease lapses
 //	hookproxy:{0}:inflight                       HASH    leases held, per subscription
 //	hookproxy:{0}:dead:<subscription>            ZSET    given up, by when, until replayed
+//	hookproxy:{0}:expiring                       ZSET    subscriptions with dead letters, by when the oldest was given up
 //	hookproxy:{0}:attempts:<subscription>        STREAM  the last attempts, capped
 //	hookproxy:{0}:purge                          SET     deleted subscriptions whose deliveries are still to be let go
 package layout
@@ -123,6 +124,9 @@ func (l Lane) Tries(subscription string) string { return l.Prefix + "tries:" + s
 
 // Dead is the ZSET of a subscription's deliveries given up.
 func (l Lane) Dead(subscription string) string { return l.Prefix + "dead:" + subscription }
+
+// Expiring is the ZSET of subscriptions with dead letters.
+func (l Lane) Expiring() string { return l.Prefix + "expiring" }
 
 // Attempts is the STREAM of a subscription's last attempts.
 func (l Lane) Attempts(subscription string) string { return l.Prefix + "attempts:" + subscription }
