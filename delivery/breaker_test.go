@@ -144,6 +144,11 @@ func TestARateIsKept(t *testing.T) {
 		if c := r.take(50); len(c.deliveries) != 1 || c.due < 9*time.Second {
 			r.Errorf("%d at once at 0.1 a second, due in %s", len(c.deliveries), c.due)
 		}
+		r.pass(5 * time.Second)
+		r.client.HSet(r.Context(), r.lane.Subscription(id), "max_rate", "0.01", "resume_at", "")
+		if c := r.take(50); len(c.deliveries) != 0 || c.due <= 0 || c.runnable != 0 {
+			r.Errorf("a lowered rate: %d claimed, due in %s, %d runnable", len(c.deliveries), c.due, c.runnable)
+		}
 	})
 }
 

@@ -111,7 +111,7 @@ end
 -- rate is kept as the time up to which it is used: rate_at. An idle one may use
 -- BURST at once, or one delivery where that takes longer.
 local function allowance(s, rate, used_until)
-  if not rate or rate <= 0 then return want end
+  if not (rate and rate > 0) then return want end
   s.interval = 1000 / rate
   s.rate_at = math.max(used_until or 0, at)
   return math.floor((at + math.max(BURST, s.interval) - s.rate_at) / s.interval + 0.001)
@@ -132,6 +132,11 @@ local function look(id, share)
   if s.held >= s.cap then return nil end
   s.previous = (tonumber(fields[11] or '') or 0) > at and fields[10] or ''
   s.allowed = allowance(s, tonumber(fields[7] or ''), tonumber(fields[8] or ''))
+  if s.allowed < 1 then -- the rate was lowered since it was used
+    redis.call('HSET', subscription_key(id), 'resume_at', string.format('%.0f', math.ceil(s.rate_at)))
+    place(id, at)
+    return nil
+  end
   s.retried = redis.call('EXISTS', tries_key(id)) == 1
   s.due = due(s, math.min(share, s.cap - s.held, s.allowed))
   return s
@@ -142,7 +147,7 @@ local function lease(s, delivery)
   local event = delivery[1]
   if delivery[3] ~= '0' then
     if retries_left <= 0 then
-      s.aside = true
+      s.aside = s.aside or delivery[4] == queue_key(s.id)
       return
     end
     retries_left = retries_left - 1
@@ -166,7 +171,7 @@ end
 -- there are no workers now, and if so puts it where it comes back in a moment.
 local function set_aside(s)
   if retries_left > 0 then return false end
-  if not s.ordered then
+  if not s.aside or #s.taken > 0 then
     local retry = redis.call('ZRANGE', retry_key(s.id), 0, 0, 'WITHSCORES')
     s.aside = retry[1] and tonumber(retry[2]) <= at and redis.call('EXISTS', queue_key(s.id)) == 0
   end

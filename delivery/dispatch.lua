@@ -17,7 +17,10 @@
 -- the next look of any other finds the work in runnable.
 
 -- LOOK is how many elements are read at once; a megabyte each, at worst.
-local HEADER_LIMIT, TRIM_LIMIT, LOOK = 65536, 1000, 16
+local HEADER_LIMIT, LOOK = 65536, 16
+-- How many deliveries are let go at once: of an inactive subscription with each new
+-- one, of an active one after all.
+local TRIM_INACTIVE, TRIM_ACTIVE = 100, 1000
 
 local at = now(ARGV[1])
 local max_events, max_deliveries, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -51,11 +54,11 @@ end
 
 -- trim lets a subscription's oldest deliveries go, beyond so many. What has
 -- failed before is older than what was never tried. Answers how many went.
-local function trim(id, most_kept)
+local function trim(id, most_kept, limit)
   local over = redis.call('ZCARD', queue_key(id)) + redis.call('ZCARD', retry_key(id)) - most_kept
   local gone = 0
   for _, key in ipairs({ retry_key(id), queue_key(id) }) do
-    local most = math.min(over, TRIM_LIMIT) - gone
+    local most = math.min(over, limit) - gone
     local popped = most > 0 and redis.call('ZPOPMIN', key, most) or {}
     for i = 1, #popped, 2 do
       release(popped[i])
@@ -86,7 +89,7 @@ local function deliver(id, event)
   sequences[id] = sequences[id] + 1
   redis.call('ZADD', queue_key(id), sequences[id], event)
   count.made = count.made + 1
-  if active[id] then place_once(id) else count.dropped = count.dropped + trim(id, max_backlog) end
+  if active[id] then place_once(id) else count.dropped = count.dropped + trim(id, max_backlog, TRIM_INACTIVE) end
 end
 
 -- wanting answers the subscriptions that want an event, and cleans the sets of
@@ -202,7 +205,7 @@ while more() do
 end
 
 -- Once a call will do for those: a call adds no more than it may trim.
-for id in pairs(placed) do count.overflowed = count.overflowed + trim(id, max_queued) end
+for id in pairs(placed) do count.overflowed = count.overflowed + trim(id, max_queued, TRIM_ACTIVE) end
 local left = redis.call('LLEN', lane .. 'events')
 if left > 0 then wake() end
 return { count.taken, count.made, count.duplicates, count.parked, count.dropped, left, count.overflowed }

@@ -63,7 +63,11 @@ func TestASubscriptionThatBecomesOrderedPutsItsRetriesFirst(t *testing.T) {
 			}
 			r.end(d, stepDelivered, 0)
 		}
-		set("") // what is left keeps its count
+		set("") // what is left keeps its count, and waits for a worker for retries
+		if c := must(r.claim(r.Context(), 1, 0)); len(c.deliveries) != 0 || c.runnable != 0 || c.due <= 0 {
+			r.Fatalf("without workers for retries: %d claimed, %d runnable, due in %s", len(c.deliveries), c.runnable, c.due)
+		}
+		r.pass(time.Second)
 		c := r.take(8).deliveries
 		if ids(c) != "e3 e4 e5" || c[0].tries != 1 || c[1].tries != 0 {
 			r.Fatalf("claimed %s, e3 with %d tries", ids(c), c[0].tries)
