@@ -22,6 +22,7 @@ const (
 	OmittedTooDeep   = "too_deep"      // more arrays and objects within each other than a receiver could read
 	OmittedMissing   = "missing"       // nothing stands where the rule's payload points
 	OmittedNotObject = "not_an_object" // merge finds something else
+	OmittedTooLarge  = "too_large"     // the exchange's other events have used up what its payloads may take
 	OmittedCaller    = "caller_unknown"
 )
 

@@ -137,9 +137,11 @@ func (sc scene) result(item int) Result {
 		return Result{Rule: sc.rule, Item: item, Skipped: SkippedWhen}
 	}
 	ev := sc.blank()
-	ev.Payload, ev.Omitted = sc.payload()
-	if ev.Payload != nil {
+	if sc.rendered >= maxRendered {
+		ev.Omitted = OmittedTooLarge
+	} else if ev.Payload, ev.Omitted = sc.payload(); ev.Payload != nil {
 		ev.Payload, ev.Redacted, ev.Omitted = sc.trim(ev.Payload)
+		sc.rendered += len(ev.Payload)
 	}
 	ev.Resource = sc.resource()
 	ev.User, ev.Parked = sc.user()

@@ -47,7 +47,14 @@ type reading struct {
 	*Exchange
 	request, response *body
 	query             url.Values
+	found             map[string]value // of sources that all items share, by their text
+	rendered          int              // bytes of payloads so far
 }
+
+// maxRendered bounds the payloads that one exchange makes, in bytes: with each
+// and a payload that repeats what all items share, a body of 1 MiB would become
+// a thousand.
+const maxRendered = 8 << 20
 
 func (r *reading) requestBody() *body {
 	if r.request == nil {
@@ -111,9 +118,9 @@ func (sc scene) value(s source) value {
 	case responseStatus:
 		return value{json: gjson.Parse(strconv.Itoa(sc.Status))}
 	case requestBody:
-		return bodyValue(sc.requestBody(), s.path)
+		return sc.once(s, func() value { return bodyValue(sc.requestBody(), s.path) })
 	case responseBody:
-		return bodyValue(sc.responseBody(), s.path)
+		return sc.once(s, func() value { return bodyValue(sc.responseBody(), s.path) })
 	case eachItem:
 		found, ambiguous := s.path.find(sc.item)
 		return value{json: found, ambiguous: ambiguous}
@@ -127,6 +134,22 @@ func (sc scene) value(s source) value {
 		}
 		return textValue(sc.Caller)
 	}
+}
+
+// once looks for what all items share the first time only: a search runs through
+// the body, and a thousand items would make it a thousand times.
+func (sc scene) once(s source, find func() value) value {
+	if sc.rule.options.each == nil {
+		return find()
+	}
+	v, known := sc.found[s.text]
+	if !known {
+		if v = find(); sc.found == nil {
+			sc.found = map[string]value{}
+		}
+		sc.found[s.text] = v
+	}
+	return v
 }
 
 func (sc scene) queryValue(name string) value {

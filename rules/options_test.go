@@ -250,6 +250,38 @@ resources: {deal: /deals}
 	}
 }
 
+// imported is a body of some size with so many items, and what they share.
+func imported(items, size int) string {
+	var b strings.Builder
+	b.WriteString(`{"rows":[`)
+	for i := range items {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"id":%d,"x":%q}`, i, strings.Repeat("x", size/items))
+	}
+	b.WriteString(`],"account":"42"}`)
+	return b.String()
+}
+
+func TestItemsThatRepeatTheWholeBodyDoNotMultiplyIt(t *testing.T) {
+	file := ruleOn(t, "each: response.body.rows\npayload: {item: '{item.id}', all: '{response.body}'}")
+	x := posted(200, imported(300, 1<<20))
+	total, whole, omitted := 0, 0, 0
+	for _, r := range file.Match("POST", "/contacts/7").Derive(x) {
+		total += len(r.Event.Payload)
+		switch {
+		case r.Event.Omitted == OmittedTooLarge && r.Event.Resource != "":
+			omitted++
+		case r.Event.Payload != nil:
+			whole++
+		}
+	}
+	if total > maxRendered+2<<20 || whole == 0 || whole+omitted != 300 {
+		t.Errorf("%d bytes in %d events, %d without data; want at most %d, and 300 events in all", total, whole, omitted, maxRendered)
+	}
+}
+
 func BenchmarkDerive(b *testing.B) {
 	file := parsed(b, "resources: {contact: /contacts}")
 	for _, size := range []int{512, 64 << 10} {
@@ -262,6 +294,24 @@ func BenchmarkDerive(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			for b.Loop() {
 				m.Derive(x)
+			}
+		})
+	}
+}
+
+// BenchmarkEach shows what a source that all items share costs beside one of
+// each item's own.
+func BenchmarkEach(b *testing.B) {
+	x := posted(200, imported(1000, 1<<20))
+	for name, options := range map[string]string{
+		"own":    "each: response.body.rows\nuser: item.id",
+		"shared": "each: response.body.rows\nuser: response.body.account",
+	} {
+		b.Run(name, func(b *testing.B) {
+			match := ruleOn(b, options).Match("POST", "/contacts/7")
+			b.ReportAllocs()
+			for b.Loop() {
+				match.Derive(x)
 			}
 		})
 	}
