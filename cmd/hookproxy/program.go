@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/hookproxy/hookproxy/delivery"
 	"github.com/hookproxy/hookproxy/events"
-	"github.com/hookproxy/hookproxy/internal/layout"
 	"github.com/hookproxy/hookproxy/proxy"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
@@ -29,6 +27,7 @@ type program struct {
 	health   *health
 	closers  closers
 
+	watch     *redisWatch           // knows how Redis is
 	redis     redis.UniversalClient // for everything but publishing
 	store     *subscriptions.Store
 	embedded  *embeddedRedis    // nil with a real Redis
@@ -80,13 +79,14 @@ func (p *program) run(ctx context.Context) error {
 }
 
 func (p *program) phases() [][]component {
-	var working, publishing, rest []component
+	var working, publishing []component
+	rest := []component{{"Redis", p.watch.run}}
 	if p.front != nil {
 		working = append(working, component{"proxy", p.runFront})
 		publishing = append(publishing, component{"publisher", p.publisher.Run})
 	}
 	if p.engine != nil {
-		working = append(working, component{"delivery", p.engine.Run})
+		working = append(working, component{"delivery", p.runEngine})
 	}
 	if p.admin != nil {
 		rest = append(rest, component{"admin", p.admin.run})
@@ -121,59 +121,4 @@ func (p *program) announce() {
 	if p.admin != nil {
 		p.log.Info("admin", "listen", p.admin.url())
 	}
-}
-
-// openRedis makes the client, and refuses a store with another layout. A Redis
-// that is away now is no reason not to start.
-func (p *program) openRedis(ctx context.Context) error {
-	if p.config.redis == nil {
-		embedded, err := startEmbeddedRedis()
-		if err != nil {
-			return err
-		}
-		p.closers.add(embedded.close)
-		p.embedded = embedded
-		p.config.redis = universal(&redis.Options{})
-		p.config.redis.Addrs = []string{embedded.server.Addr()}
-	}
-	p.redis = redis.NewUniversalClient(p.config.redis)
-	p.closers.add(p.redis.Close)
-	p.health.ping = func(ctx context.Context) error { return p.redis.Ping(ctx).Err() }
-
-	err := layout.Check(ctx, p.redis, p.config.layout)
-	if errors.Is(err, layout.ErrMismatch) {
-		return err
-	}
-	if err != nil {
-		p.log.Warn("Redis is away; starting without it", "error", err)
-	}
-	p.store = subscriptions.NewStore(subscriptions.StoreOptions{
-		Client: p.redis, Layout: p.config.layout, MaxPerUser: p.config.rules.Subscriptions.MaxPerUser,
-	})
-	return nil
-}
-
-func (p *program) openPublisher(context.Context) error {
-	p.health.spooled = func() int { return 0 }
-	if !p.config.proxies {
-		return nil
-	}
-	if p.config.spool != "" {
-		spool, err := events.OpenSpool(p.config.spool, events.SpoolOptions{Layout: p.config.layout})
-		if err != nil {
-			return fmt.Errorf("--spool: %w", err)
-		}
-		p.closers.add(spool.Close)
-		p.spool = spool
-		p.health.spooled = func() int { return spool.Len() }
-	}
-	options := *p.config.redis
-	events.PublishOptions(&options)
-	client := redis.NewUniversalClient(&options)
-	p.closers.add(client.Close)
-	p.publisher = events.NewPublisher(events.Options{
-		Client: client, Layout: p.config.layout, Spool: p.spool,
-		Log: p.log, Metrics: events.NewMetrics(p.registry),
-	})
-	return nil
 }

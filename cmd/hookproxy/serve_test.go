@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -121,14 +120,7 @@ func TestReadinessAndMetricsTellThatRedisIsAway(t *testing.T) {
 	if status, body := send(t, "POST", up.front+"/contacts", `{}`); status != 201 {
 		t.Fatalf("create: %d %s", status, body)
 	}
-	status, body := get(t, up.admin+"/readyz")
-	var state readiness
-	if err := json.Unmarshal([]byte(body), &state); err != nil {
-		t.Fatal(err)
-	}
-	if want := (readiness{Status: "degraded", Redis: "away", Spooled: 1}); status != 200 || state != want {
-		t.Errorf("without Redis: %d %+v; want 200 %+v", status, state, want)
-	}
+	awaitReadiness(t, up, http.StatusOK, readiness{Status: "degraded", Redis: redisAway, Spooled: 1})
 	_, metrics := get(t, up.admin+"/metrics")
 	for _, line := range []string{`hookproxy_events_published_total{to="spool"} 1`, "hookproxy_spool_events 1", "hookproxy_redis_up 0"} {
 		if !strings.Contains(metrics, line) {
