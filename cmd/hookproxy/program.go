@@ -21,6 +21,9 @@ import (
 //	front ─► publisher ─► Redis ─► engine ─► target URLs
 //	             └─► spool ─┘
 type program struct {
+	// openSpoolFile is events.OpenSpool, but for tests of a disk that fails.
+	openSpoolFile func(string, events.SpoolOptions) (*events.Spool, error)
+
 	config   config
 	log      *slog.Logger
 	registry *prometheus.Registry
@@ -43,16 +46,21 @@ type program struct {
 // Redis clients. Redis itself may be away; what can be wrong with a setting is
 // found here. On an error nothing stays open.
 func newProgram(ctx context.Context, c config, log *slog.Logger) (*program, error) {
-	p := &program{config: c, log: log, registry: prometheus.NewRegistry(), health: &health{}}
+	p := &program{config: c, log: log, openSpoolFile: events.OpenSpool}
+	return p, p.open(ctx)
+}
+
+func (p *program) open(ctx context.Context) error {
+	p.registry, p.health = prometheus.NewRegistry(), &health{}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, open := range []func(context.Context) error{
 		p.openRedis, p.openPublisher, p.openFront, p.openEngine, p.openAdmin,
 	} {
 		if err := open(ctx); err != nil {
-			return nil, errors.Join(err, p.closers.close())
+			return errors.Join(err, p.closers.close())
 		}
 	}
-	return p, nil
+	return nil
 }
 
 // run serves until ctx is done or a part of the program fails. It stops in this
@@ -111,7 +119,7 @@ func (p *program) announce() {
 	}
 	if p.front != nil {
 		p.log.Info("forwarding", "listen", p.front.url(), "upstream", p.config.upstream.String(), "rules", len(p.config.rules.Rules))
-		if p.spool == nil {
+		if p.health.spool == spoolNone {
 			p.log.Warn("no spool: an event that Redis does not take at once is lost")
 		}
 	}

@@ -120,7 +120,7 @@ func TestReadinessAndMetricsTellThatRedisIsAway(t *testing.T) {
 	if status, body := send(t, "POST", up.front+"/contacts", `{}`); status != 201 {
 		t.Fatalf("create: %d %s", status, body)
 	}
-	awaitReadiness(t, up, http.StatusOK, readiness{Status: "degraded", Redis: redisAway, Spooled: 1})
+	awaitReadiness(t, up, http.StatusOK, readiness{Status: "degraded", Redis: redisAway, Spool: spoolOK, Spooled: 1})
 	_, metrics := get(t, up.admin+"/metrics")
 	for _, line := range []string{`hookproxy_events_published_total{to="spool"} 1`, "hookproxy_spool_events 1", "hookproxy_redis_up 0"} {
 		if !strings.Contains(metrics, line) {

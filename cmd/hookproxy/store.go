@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/redis/go-redis/v9"
 
@@ -58,18 +57,12 @@ func (p *program) runEngine(ctx context.Context) error {
 }
 
 func (p *program) openPublisher(context.Context) error {
-	p.health.spooled = func() int { return 0 }
+	p.health.spool, p.health.spooled = spoolNone, func() int { return 0 }
 	if !p.config.proxies {
 		return nil
 	}
-	if p.config.spool != "" {
-		spool, err := events.OpenSpool(p.config.spool, events.SpoolOptions{Layout: p.config.layout})
-		if err != nil {
-			return fmt.Errorf("--spool: %w", err)
-		}
-		p.closers.add(spool.Close)
-		p.spool = spool
-		p.health.spooled = func() int { return spool.Len() }
+	if err := p.openSpool(); err != nil {
+		return err
 	}
 	options := *p.config.redis
 	events.PublishOptions(&options)

@@ -169,7 +169,7 @@ func TestEventsWrittenBeforeTheLayoutIsKnownAreDeliveredAfterwards(t *testing.T)
 	}
 	open(server.Addr)
 	hooks.await(t, second)
-	awaitReadiness(t, second, http.StatusOK, readiness{Status: "ok", Redis: redisOK})
+	awaitReadiness(t, second, http.StatusOK, readiness{Status: "ok", Redis: redisOK, Spool: spoolOK})
 }
 
 // awaitReadiness waits until /readyz answers a status and a body.
@@ -205,7 +205,7 @@ func TestRefusedCredentialsAreToldAsWhatTheyAre(t *testing.T) {
 		}
 		up := start(t, "--upstream", startSample(t), "--redis", "redis://hooks:wrong@"+server.Addr,
 			"--rules", writeRules(t, sampleRules), "--spool", filepath.Join(t.TempDir(), "spool"))
-		awaitReadiness(t, up, http.StatusOK, readiness{Status: "degraded", Redis: redisRefuses})
+		awaitReadiness(t, up, http.StatusOK, readiness{Status: "degraded", Redis: redisRefuses, Spool: spoolOK})
 		if log := up.log.String(); !strings.Contains(log, `"level":"ERROR","msg":"Redis refuses the credentials"`) || strings.Contains(log, "Redis is away") {
 			t.Errorf("the log says\n%s", log)
 		}
