@@ -89,7 +89,7 @@ func newDemoStage(ctx context.Context, once bool, log *slog.Logger) (*demoStage,
 // run keeps the stage up until ctx is done: the program ends first, then what
 // it talks to.
 func (s *demoStage) run(ctx context.Context) error {
-	return runComponents(ctx, [][]component{
+	return runComponents(ctx, demoDrain+lateGrace, [][]component{
 		{{"hookproxy", s.program.run}},
 		{{"sample API", s.api.run}, {"receiver", s.hooks.run}},
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -72,6 +73,8 @@ func (p *program) open(ctx context.Context) error {
 //  2. the publisher finishes what is pending;
 //  3. the admin listener, so that the drain could be watched; the embedded Redis;
 //  4. clients and files are closed.
+//
+// All of it takes no longer than the drain timeout and lateGrace.
 func (p *program) run(ctx context.Context) error {
 	p.announce()
 	p.health.serving.Store(true)
@@ -79,11 +82,14 @@ func (p *program) run(ctx context.Context) error {
 		p.health.serving.Store(false)
 		p.log.Info("stopping", "within", p.config.drainTimeout)
 	})
-	err := runComponents(ctx, p.phases())
+	err := runComponents(ctx, p.config.drainTimeout, p.phases())
 	p.health.serving.Store(false)
-	err = errors.Join(err, p.closers.close())
+	if err != nil {
+		p.log.Error("stopped", "error", err)
+		return err
+	}
 	p.log.Info("stopped")
-	return err
+	return nil
 }
 
 func (p *program) phases() [][]component {
@@ -102,8 +108,19 @@ func (p *program) phases() [][]component {
 	if p.embedded != nil {
 		rest = append(rest, component{"embedded Redis", p.embedded.run})
 	}
-	return [][]component{working, publishing, rest}
+	return [][]component{working, publishing, rest, {{"clients and files", p.closeAll}}}
 }
+
+// closeAll is a component for its end: what others work with is closed in the
+// last phase, and in time.
+func (p *program) closeAll(ctx context.Context) error {
+	<-ctx.Done()
+	return p.closers.close()
+}
+
+// workShare is what requests and deliveries have of the drain timeout. The rest
+// is for making their events and outcomes safe.
+func (p *program) workShare() time.Duration { return p.config.drainTimeout / 5 * 4 }
 
 // runFront serves until ctx is done, and returns when neither a request nor a
 // question about its caller is left.

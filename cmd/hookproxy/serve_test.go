@@ -86,6 +86,29 @@ func awaitStopping(t *testing.T, i *instance) {
 	}
 }
 
+func TestARequestWithoutAnEndIsCutInTimeAndTold(t *testing.T) {
+	t.Parallel()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(api.Close)
+	up := start(t, "--upstream", api.URL, "--redis", "embedded", "--spool", "none", "--drain-timeout", "1s",
+		"--rules", writeRules(t, sampleRules))
+	response, err := http.Get(up.front + "/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := up.stop(t); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if log := up.log.String(); !strings.Contains(log, `"msg":"requests cut`) || !strings.Contains(log, `"requests":1`) {
+		t.Errorf("the log says\n%s", log)
+	}
+}
+
 func TestProxyAndWorkersRunApart(t *testing.T) {
 	t.Parallel()
 	redistest.Run(t, func(t *testing.T, server *redistest.Server) {

@@ -16,7 +16,15 @@ type server struct {
 	listener net.Listener
 	tls      bool          // serves HTTPS, by the certificate in http.TLSConfig
 	drain    time.Duration // how long run waits for requests in flight
+	// cut is told how many requests were still in flight after drain, each then
+	// broken off. Nil: nobody is told.
+	cut   func(requests int)
+	count requestCount
 }
+
+// cutGrace is how long requests that were broken off have to come to their end,
+// their events with them. It is a part of drain.
+func (s *server) cutGrace() time.Duration { return s.drain / 8 }
 
 // listen opens a listener.
 func listen(address string) (net.Listener, error) {
@@ -40,6 +48,7 @@ func (s *server) close() error {
 // flight finish. What is still open after the drain time, such as an event
 // stream without an end, is cut.
 func (s *server) run(ctx context.Context) error {
+	s.http.Handler = s.count.in(s.http.Handler)
 	served := make(chan error, 1)
 	go func() { served <- s.serve() }() // ends with Shutdown or Close below
 	select {
@@ -51,10 +60,26 @@ func (s *server) run(ctx context.Context) error {
 	defer cancel()
 	err := s.http.Shutdown(bounded)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = s.http.Close()
+		err = s.breakOff()
 	}
 	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
 		err = errors.Join(err, ended)
+	}
+	return err
+}
+
+// breakOff closes every connection, and waits a little for their requests.
+func (s *server) breakOff() error {
+	requests, rest := s.count.read()
+	if s.cut != nil {
+		s.cut(requests)
+	}
+	err := s.http.Close()
+	timer := time.NewTimer(s.cutGrace())
+	defer timer.Stop()
+	select {
+	case <-rest:
+	case <-timer.C: // such as a WebSocket, which Close does not reach
 	}
 	return err
 }
