@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -88,7 +89,20 @@ func (r *settingReader) readFront(s settings, c *config) {
 		r.errs = append(r.errs, err)
 		return
 	}
+	if err := wantIdentity(s.Rules, file); err != nil && s.Role != roleDeliver {
+		r.errs = append(r.errs, err)
+	}
 	c.rules = file
+}
+
+// wantIdentity refuses rules by which nobody is anybody: no caller could
+// subscribe, and no event would have an owner to deliver to.
+func wantIdentity(name string, file *rules.File) error {
+	if len(file.Identity) > 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: there is no identity, so nobody can subscribe and nothing is delivered; say who a caller is, such as\n"+
+		"identity:\n  - whoami: {get: /me, user: id}", name)
 }
 
 func (r *settingReader) readTLS(s settings, c *config) {
