@@ -58,21 +58,36 @@ type header struct {
 // ErrMalformed is what Decode answers for bytes that Encode never wrote.
 var ErrMalformed = errors.New("malformed event")
 
+// MaxHeader bounds an element's header, in bytes. Dispatch takes a longer one for
+// damaged.
+const MaxHeader = 64 << 10
+
 // Encode writes the event as an element of the Redis list: a short JSON
 // header, a newline, and the payload as opaque bytes. Lua decodes the header
 // only; its cjson loses big integers and confuses [] with {}.
+//
+// Where the header would be longer than MaxHeader, the list of what was redacted
+// gives way, half by half.
 func (e Event) Encode() ([]byte, error) {
-	head, err := json.Marshal(header{
+	h := header{
 		ID: e.ID, Name: e.Name, User: e.User, Resource: e.Resource, Time: e.Time.UnixMilli(),
 		Rule: e.Rule, Omitted: e.Omitted, Redacted: e.Redacted, Parked: e.Parked,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 	}
-	element := make([]byte, 0, len(head)+1+len(e.Payload))
-	element = append(element, head...)
-	element = append(element, '\n')
-	return append(element, e.Payload...), nil
+	var element bytes.Buffer
+	for {
+		writer := json.NewEncoder(&element)
+		writer.SetEscapeHTML(false) // six bytes for one, and no HTML is near
+		if err := writer.Encode(h); err != nil {
+			return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
+		}
+		if element.Len() <= MaxHeader || len(h.Redacted) == 0 {
+			break
+		}
+		h.Redacted = h.Redacted[:len(h.Redacted)/2]
+		element.Reset()
+	}
+	element.Write(e.Payload) // after the newline that Encode ends with
+	return element.Bytes(), nil
 }
 
 // Decode reads what Encode wrote. The payload aliases element. It answers

@@ -109,3 +109,21 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestAHeaderFullOfRedactionsStaysReadableForDispatch(t *testing.T) {
+	e := newEvent("a")
+	for range 64 {
+		e.Redacted = append(e.Redacted, strings.Repeat("\x01", 256)) // six bytes each in JSON
+	}
+	element, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if head := bytes.IndexByte(element, '\n'); head+1 > MaxHeader {
+		t.Errorf("the header has %d bytes; dispatch reads %d", head, MaxHeader)
+	}
+	got, err := Decode(element)
+	if err != nil || got.ID != "a" || len(got.Redacted) == 0 || !bytes.Equal(got.Payload, e.Payload) {
+		t.Errorf("decoded %v with %d redactions, %v", got.ID, len(got.Redacted), err)
+	}
+}

@@ -1,17 +1,16 @@
 package proxy
 
 import (
-	"io"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// budget counts the bytes of all captured bodies. It never blocks: where there
-// are none left, a body is not captured.
+// budget counts the bytes of captured bodies. It never blocks: where there are
+// none left, a body is not captured.
 type budget struct {
 	used  atomic.Int64
-	gauge prometheus.Gauge
+	gauge prometheus.Gauge // nil: nobody watches
 }
 
 // lease is one body's share of the budget.
@@ -19,6 +18,7 @@ type lease struct {
 	budget *budget
 	most   int64 // what all leases may have together, by the rules in force
 	held   int64
+	within *lease // of a wider budget that pays too; nil: none
 }
 
 // grow adds n bytes to the lease, or reports that there are not so many left.
@@ -27,8 +27,14 @@ func (l *lease) grow(n int64) bool {
 		l.budget.used.Add(-n)
 		return false
 	}
+	if l.within != nil && !l.within.grow(n) {
+		l.budget.used.Add(-n)
+		return false
+	}
 	l.held += n
-	l.budget.gauge.Add(float64(n))
+	if l.budget.gauge != nil {
+		l.budget.gauge.Add(float64(n))
+	}
 	return true
 }
 
@@ -38,7 +44,12 @@ func (l *lease) release() {
 		return
 	}
 	l.budget.used.Add(-l.held)
-	l.budget.gauge.Sub(float64(l.held))
+	if l.budget.gauge != nil {
+		l.budget.gauge.Sub(float64(l.held))
+	}
+	if l.within != nil {
+		l.within.release()
+	}
 	l.held = 0
 }
 
@@ -47,37 +58,9 @@ const (
 	omittedTooLarge  = "too_large"
 	omittedBudget    = "budget"
 	omittedTruncated = "truncated"
+	omittedSlow      = "slow"
 	omittedEncoding  = "encoding"
 )
 
 // firstRead is where a buffer of unknown size begins.
 const firstRead = 4 << 10
-
-// readWhole reads up to limit bytes, in memory that the lease pays for. Where
-// omitted is empty, data is everything there was; else data is what has been
-// read so far, and for omittedTruncated err is what the reader answered.
-func readWhole(r io.Reader, size, limit int64, l *lease) (data []byte, omitted string, err error) {
-	want := int64(firstRead)
-	if size >= 0 {
-		want = size + 1 // one more, so that the end is seen without growing
-	}
-	for {
-		if len(data) == cap(data) {
-			want = min(max(want, 2*int64(cap(data))), limit+1)
-			if !l.grow(want - int64(cap(data))) {
-				return data, omittedBudget, nil
-			}
-			data = append(make([]byte, 0, want), data...)
-		}
-		n, err := r.Read(data[len(data):cap(data)])
-		data = data[:len(data)+n]
-		switch {
-		case int64(len(data)) > limit:
-			return data, omittedTooLarge, nil
-		case err == io.EOF:
-			return data, "", nil
-		case err != nil:
-			return data, omittedTruncated, err
-		}
-	}
-}

@@ -45,19 +45,30 @@ func (p *Proxy) startAsking(q *question, client context.Context) {
 	})
 }
 
-// wait answers the caller, if patience lasts. It answers
-// identity.ErrUnavailable where it does not.
-func (q *question) wait(patience time.Duration) (user string, err error) {
+// now answers what is known already, and whether anything is: there is nothing
+// to wait for where nobody asked.
+func (q *question) now() (a answer, known bool) {
 	if q == nil {
-		return "", nil
+		return answer{}, true
 	}
+	select {
+	case a = <-q.answers:
+		return a, true
+	default:
+		return answer{}, false
+	}
+}
+
+// wait answers the caller, if patience lasts, and identity.ErrUnavailable where
+// it does not.
+func (q *question) wait(patience time.Duration) answer {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case a := <-q.answers:
-		return a.caller.User, a.err
+		return a
 	case <-timer.C:
-		return "", fmt.Errorf("%w: not within %s", identity.ErrUnavailable, patience)
+		return answer{err: fmt.Errorf("%w: not within %s", identity.ErrUnavailable, patience)}
 	}
 }
 

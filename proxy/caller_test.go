@@ -3,6 +3,8 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -98,6 +100,52 @@ func TestEventsOfACallerThatCannotBeFoundOutAreParked(t *testing.T) {
 			}
 			eventually(t, s.proxy.metrics.events.WithLabelValues(resultParked, c.parked), 1)
 		})
+	}
+}
+
+func TestNobodyWaitsForACallerWhereNoEventArises(t *testing.T) {
+	enough := make(chan struct{})
+	const whenWon = `rules: [{on: "POST /contacts", emit: deal.won, when: {response.body.stage: won}}]`
+	s, p := capturing(t, whenWon, serve(t, created(`{"id":7,"stage":"open"}`)), func(o *Options) {
+		o.Identity = whoami(t, func(http.ResponseWriter, *http.Request) { <-enough })
+		o.CallerPatience = 100 * patience // longer than the test
+	})
+	t.Cleanup(func() { close(enough) }) // before the server that it keeps is closed
+	s.postAs(t, "t")
+	p.none(t)
+}
+
+func TestTwoCallersWithOneIdempotencyKeyHaveTwoEvents(t *testing.T) {
+	names := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"id":%q}`, r.Header.Get("Authorization"))
+	}
+	const owned = `rules: [{on: "PATCH /deals/{id}", emit: deal.update, user: response.body.owner}]`
+	s, p := capturing(t, owned, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"owner":"acme"}`)
+	}), func(o *Options) { o.Identity, o.CallerPatience = whoami(t, names), time.Minute })
+	send := func(who string) string {
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPatch, s.url+"/deals/7", nil)
+		r.Header.Set("Authorization", who)
+		r.Header.Set("Idempotency-Key", "1")
+		res, err := s.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		e := p.one(t)
+		if e.User != "acme" {
+			t.Fatalf("published %+v", e)
+		}
+		return e.ID
+	}
+	alice, again, bob := send("alice"), send("alice"), send("bob")
+	if alice != again {
+		t.Error("a replay has an id of its own")
+	}
+	if alice == bob {
+		t.Error("another caller's write is taken for a replay")
 	}
 }
 

@@ -39,13 +39,16 @@ func matchIn(current func() *rules.File) func(string, string) (matcher, rules.Ca
 type capture struct {
 	match    matcher
 	limits   rules.CaptureSettings
-	budget   *budget
+	budget   *budget // for bodies of all kinds
+	requests *budget // for requests' own
+	holdFor  holdFor
 	bond     *detachment // nil: the request ends with its client
 	sent     atomic.Bool // the request's headers are at the upstream
 	question *question   // nil: no rule asks who is calling
 	request  *requestCopy
 	response *heldBody // nil until there is one
 	decoded  lease     // for the response without its codings
+	trailers func()    // makes the response's trailers seen, once its body has ended
 
 	events []string // names, for the log
 	result string   // what became of them, for the log
@@ -62,7 +65,7 @@ func (p *Proxy) capturing(x *exchange) (c *capture) {
 		return nil
 	}
 	p.metrics.matches.Inc()
-	c = &capture{match: match, limits: limits, budget: &p.budget}
+	c = &capture{match: match, limits: limits, budget: &p.budget, requests: &p.requestBudget, holdFor: p.holdFor}
 	if c.limits.MaxBody <= 0 {
 		c.limits.MaxBody = rules.DefaultMaxBody
 	}
@@ -71,7 +74,7 @@ func (p *Proxy) capturing(x *exchange) (c *capture) {
 	}
 	c.decoded = c.newLease()
 	c.copyRequest(x.inbound)
-	if p.ask != nil && match.NeedsCaller() {
+	if p.ask != nil && (match.NeedsCaller() || x.inbound.Header.Get(idempotencyKey) != "") {
 		c.question = p.questionOf(x.inbound)
 	}
 	return c
@@ -91,7 +94,7 @@ func (c *capture) copyRequest(r *http.Request) {
 	if r.ContentLength == 0 || !c.match.NeedsRequestBody() {
 		return
 	}
-	c.request = &requestCopy{limit: c.limits.MaxBody, size: r.ContentLength, lease: c.newLease()}
+	c.request = &requestCopy{limit: c.limits.MaxBody, size: r.ContentLength, lease: c.newRequestLease()}
 	switch {
 	case strings.HasPrefix(mediaType(r.Header), "multipart/"):
 		c.request.omitted = rules.OmittedNotJSON // an upload's parts are nobody's payload
@@ -101,6 +104,14 @@ func (c *capture) copyRequest(r *http.Request) {
 }
 
 func (c *capture) newLease() lease { return lease{budget: c.budget, most: c.limits.Budget} }
+
+// newRequestLease is for what clients send. All of them together get half the
+// budget at most: whoever sends slowly holds memory for as long as he likes,
+// and must not take it from responses, which are what most rules read.
+func (c *capture) newRequestLease() lease {
+	whole := c.newLease()
+	return lease{budget: c.requests, most: c.limits.Budget / 2, within: &whole}
+}
 
 // begin starts what goes on beside the forwarding, and answers the context to
 // forward with.

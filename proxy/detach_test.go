@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -208,5 +209,41 @@ func TestAPublisherThatFailsDoesNotHurtTheAPI(t *testing.T) {
 			t.Fatalf("the client got %d %q", res.StatusCode, body)
 		}
 		eventually(t, s.proxy.metrics.events.WithLabelValues(resultLost, reason), 1)
+	}
+}
+
+func TestWaitIsForTheEventOfAnHTTP2ClientThatHasLeft(t *testing.T) {
+	l := newLeaver()
+	s, p := capturing(t, contacts, serve(t, l.ServeHTTP), nil)
+	transport := NewTransport(TransportOptions{H2C: true})
+	client := newClient(t, transport)
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() {
+		r, _ := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/contacts", strings.NewReader("{}"))
+		_, err := client.Do(r)
+		left <- err
+	}()
+	receive(t, l.arrived)
+	leave()
+	receive(t, left)
+	transport.CloseIdleConnections()
+	eventually(t, s.proxy.metrics.detached, 1)
+
+	// Its connection has gone, and for net/http nothing is under way.
+	if err := s.server.Config.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.proxy.Wait(over); err == nil {
+		t.Error("nothing is under way, says Wait, though the upstream has not answered")
+	}
+	close(l.answer)
+	if err := s.proxy.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.batches) != 1 {
+		t.Errorf("%d batches were published when Wait returned; want 1", len(p.batches))
 	}
 }

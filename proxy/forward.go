@@ -18,7 +18,7 @@ const flushInterval = 10 * time.Millisecond
 func (p *Proxy) newReverseProxy(transport http.RoundTripper) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
-		Transport:      transport,
+		Transport:      apart{transport},
 		FlushInterval:  flushInterval,
 		BufferPool:     newBuffers(),
 		ModifyResponse: p.respond,

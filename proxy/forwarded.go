@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"strings"
 )
 
 // What proxies tell upstreams about the client (RFC 7239 and its de facto
@@ -21,6 +22,9 @@ const (
 // "Connection: X-Forwarded-For" takes nothing away.
 func (p *Proxy) setForwarded(pr *httputil.ProxyRequest) {
 	trusted := p.trusts(pr.In.RemoteAddr)
+	if !trusted {
+		dropLookalikes(pr.Out.Header)
+	}
 	if trusted {
 		keep(pr, forwardedHeader)
 		keep(pr, forwardedFor)
@@ -38,6 +42,20 @@ func keep(pr *httputil.ProxyRequest, name string) {
 	}
 }
 
+// dropLookalikes removes X_Forwarded_For and the like: CGI and its heirs write
+// "-" as "_", and cannot tell it from the header that we set.
+func dropLookalikes(h http.Header) {
+	for name := range h {
+		if strings.Contains(name, "_") && isForwarded(strings.ReplaceAll(name, "_", "-")) {
+			delete(h, name)
+		}
+	}
+}
+
+func isForwarded(name string) bool {
+	return strings.EqualFold(name, forwardedFor) || strings.EqualFold(name, forwardedHost) || strings.EqualFold(name, forwardedProto)
+}
+
 // dropForwarded removes the same claims from an untrusted request's trailers:
 // some servers merge those into the headers.
 func (p *Proxy) dropForwarded(trailer http.Header, remoteAddr string) {
@@ -47,6 +65,7 @@ func (p *Proxy) dropForwarded(trailer http.Header, remoteAddr string) {
 	for _, name := range []string{forwardedHeader, forwardedFor, forwardedHost, forwardedProto} {
 		delete(trailer, name)
 	}
+	dropLookalikes(trailer)
 }
 
 // trusts looks at the connection's own peer, never at what a header claims.

@@ -48,7 +48,7 @@ func TestHeadersGoThroughAsTheyCame(t *testing.T) {
 func TestAStrangersForwardedHeadersAreReplaced(t *testing.T) {
 	for _, trusted := range [][]netip.Prefix{nil, {netip.MustParsePrefix("10.0.0.0/8")}} {
 		got := sent(t, Options{TrustedProxies: trusted}, "Forwarded: for=1.2.3.4", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-For: 5.6.7.8",
-			"X-Forwarded-Host: evil", "X-Forwarded-Proto: https", "Connection: close")
+			"X-Forwarded-Host: evil", "X-Forwarded-Proto: https", "X_Forwarded_For: 6.6.6.6", "X-Forwarded_host: evil", "Connection: close")
 		want := http.Header{"Host": {"api.example"}, forwardedFor: {"127.0.0.1"}, forwardedHost: {"api.example"}, forwardedProto: {"http"}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatal(diff)

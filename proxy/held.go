@@ -2,78 +2,102 @@ package proxy
 
 import (
 	"io"
-	"maps"
 	"net/http"
+	"time"
 )
 
 // heldBody is a response's body between the upstream and the client: read as
 // far as it is captured, kept until the event is safe, then handed on as it
 // came. What it reads to the client:
 //
-//	whole                   data, and the end with its trailers
-//	too large, no budget    data, then the rest as it streams in
-//	broken off              data, then the upstream's error
+//	whole                         data, and the end with its trailers
+//	too large, no budget, slow    data, then the rest as it streams in
+//	broken off                    data, then the upstream's error
 type heldBody struct {
 	data    []byte // as the upstream sent it
 	omitted string // why data is not whole; "" if it is
 
-	replay   []byte // what of data the client has not had yet
+	reading  *reading // nil: nothing is read ahead
+	given    int      // how much of what was read the client has had
 	upstream io.ReadCloser
-	err      error // how the upstream broke off
 	lease    lease
-	atEnd    func()
+	atEnd    func() // makes the trailers seen
+}
+
+// holdFor is how long a captured response is held at most.
+type holdFor struct {
+	stall time.Duration // without a byte more
+	whole time.Duration // until it is complete
 }
 
 // hold reads the response's body as far as it may be captured, and puts itself
 // in its place.
 func (c *capture) hold(res *http.Response) *heldBody {
-	h := &heldBody{upstream: res.Body, lease: c.newLease(), atEnd: func() {}}
-	announced := maps.Clone(res.Trailer) // reading to the end fills in the values
+	h := &heldBody{upstream: res.Body, lease: c.newLease(), atEnd: c.trailers}
 	if res.ContentLength > c.limits.MaxBody {
 		h.omitted = omittedTooLarge
 	} else {
-		h.data, h.omitted, h.err = readWhole(res.Body, res.ContentLength, c.limits.MaxBody, &h.lease)
+		h.reading = newReading(res.Body, res.ContentLength, c.limits.MaxBody, &h.lease)
+		go h.reading.run() // ends with the body, or the first Read after it was let go of
+		h.data, h.omitted = h.reading.wait(c.holdFor)
 	}
-	if h.omitted == "" {
-		// ReverseProxy announces the trailers it finds before the body, and
-		// looks again after it: it shall find what it would have without us.
-		all := res.Trailer
-		res.Trailer = announced
-		h.atEnd = func() { res.Trailer = all }
-	}
-	h.replay = h.data
 	c.response = h
 	res.Body = h
 	return h
 }
 
-// Read hands the body on to the client.
+// Read hands the body on to the client: what was read ahead, and then what the
+// upstream still has.
 func (h *heldBody) Read(b []byte) (int, error) {
-	if len(h.replay) > 0 {
-		n := copy(b, h.replay)
-		h.replay = h.replay[n:]
+	if n := h.give(b, h.data); n > 0 {
 		return n, nil
 	}
-	h.release()
-	switch {
-	case h.omitted == "":
-		h.atEnd()
-		return 0, io.EOF
-	case h.err != nil:
-		return 0, h.err
+	if h.reading != nil {
+		<-h.reading.ended // of a slow body, one Read is under way still
+		if n := h.give(b, h.reading.data); n > 0 {
+			return n, nil
+		}
+		if err := h.reading.err; err != nil {
+			return 0, h.end(err)
+		}
+		h.release()
 	}
-	return h.upstream.Read(b)
+	n, err := h.upstream.Read(b)
+	if err != nil {
+		return n, h.end(err)
+	}
+	return n, nil
 }
 
-// Close closes the upstream's body.
+func (h *heldBody) give(b, data []byte) int {
+	if h.given >= len(data) {
+		return 0
+	}
+	n := copy(b, data[h.given:])
+	h.given += n
+	return n
+}
+
+// end answers err, with the trailers in place if it is the regular end.
+func (h *heldBody) end(err error) error {
+	if err == io.EOF {
+		h.atEnd()
+	}
+	return err
+}
+
+// Close closes the upstream's body, which ends a Read under way.
 func (h *heldBody) Close() error { return h.upstream.Close() }
 
-// release gives back the memory once the client has had it. A slow download
-// that goes on behind it shall not keep its part of the budget.
+// release gives back the memory once the client has had it, or has gone. A slow
+// download that goes on behind it shall not keep its part of the budget.
 func (h *heldBody) release() {
 	if h == nil {
 		return
 	}
-	h.data, h.replay = nil, nil
+	if h.reading != nil {
+		<-h.reading.ended // it pays out of the lease until then
+		h.data, h.reading, h.given = nil, nil, 0
+	}
 	h.lease.release()
 }

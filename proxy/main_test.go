@@ -128,6 +128,7 @@ func parse(t testing.TB, text string) *url.URL {
 type stand struct {
 	url    string
 	addr   string
+	server *httptest.Server
 	proxy  *Proxy
 	client *http.Client
 	log    *syncBuffer
@@ -140,8 +141,13 @@ func setUp(t testing.TB, o Options) *stand {
 	server := httptest.NewUnstartedServer(s.proxy)
 	server.Config = NewServer(ServerOptions{Handler: s.proxy})
 	server.Start()
-	t.Cleanup(func() { server.Close(); s.proxy.Wait() })
-	s.url, s.addr = server.URL, server.Listener.Addr().String()
+	t.Cleanup(func() {
+		server.Close()
+		if err := s.proxy.Wait(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	s.server, s.url, s.addr = server, server.URL, server.Listener.Addr().String()
 	return s
 }
 

@@ -37,6 +37,8 @@ const (
 	DefaultDetachGrace    = 30 * time.Second
 	DefaultMaxDetached    = 1024
 	DefaultCallerPatience = 250 * time.Millisecond
+	DefaultHoldStall      = 2 * time.Second
+	DefaultHoldTime       = 10 * time.Second
 )
 
 // Identifier says who is calling, and keeps callers from saying it themselves.
@@ -89,25 +91,32 @@ type Options struct {
 	// CallerPatience is how long a finished exchange waits to learn who is
 	// calling before its events are parked. DefaultCallerPatience.
 	CallerPatience time.Duration
+	// HoldStall is how long a captured response's body may bring nothing new,
+	// and HoldTime how long it may take in all, before it streams on to the
+	// client and its events go out without data. DefaultHoldStall, DefaultHoldTime.
+	HoldStall, HoldTime time.Duration
 }
 
 // Proxy is the handler in front of the API.
 type Proxy struct {
-	upstream  upstream
-	own       http.Handler
-	ownPaths  ownPaths
-	reverse   *httputil.ReverseProxy
-	match     func(method, escapedPath string) (matcher, rules.CaptureSettings)
-	ask       func(*http.Request) answerer // nil: nobody is known
-	strip     func(*http.Request)
-	publisher Publisher
-	trusted   []netip.Prefix
-	detached  detachments
-	budget    budget
-	patience  time.Duration
-	log       *slog.Logger
-	metrics   *Metrics
-	asking    sync.WaitGroup
+	upstream       upstream
+	own            http.Handler
+	ownPaths       ownPaths
+	reverse        *httputil.ReverseProxy
+	match          func(method, escapedPath string) (matcher, rules.CaptureSettings)
+	ask            func(*http.Request) answerer // nil: nobody is known
+	strip          func(*http.Request)
+	publisher      Publisher
+	trusted        []netip.Prefix
+	detached       detachments
+	budget         budget // for all bodies
+	requestBudget  budget // for requests' own
+	holdFor        holdFor
+	callerPatience time.Duration
+	log            *slog.Logger
+	metrics        *Metrics
+	asking         sync.WaitGroup // questions about callers
+	exchanges      sync.WaitGroup // requests, those without a client any more included
 }
 
 // New makes a proxy, or answers everything that is wrong with its options.
@@ -119,9 +128,10 @@ func New(o Options) (*Proxy, error) {
 	p := &Proxy{
 		upstream: newUpstream(o.Upstream), own: o.Own, ownPaths: newOwnPaths(o.OwnPaths),
 		match: matchIn(o.Rules), strip: func(*http.Request) {}, publisher: o.Publisher,
-		trusted: unmapped(o.TrustedProxies), patience: o.CallerPatience, log: o.Log, metrics: o.Metrics,
+		trusted: unmapped(o.TrustedProxies), callerPatience: o.CallerPatience, log: o.Log, metrics: o.Metrics,
 		detached: detachments{grace: o.DetachGrace, most: int64(o.MaxDetached), gauge: o.Metrics.detached},
 		budget:   budget{gauge: o.Metrics.budget},
+		holdFor:  holdFor{stall: o.HoldStall, whole: o.HoldTime},
 	}
 	if o.Identity != nil {
 		p.ask = func(r *http.Request) answerer { return o.Identity.Ask(r) }
@@ -163,6 +173,12 @@ func (o Options) withDefaults() Options {
 	if o.MaxDetached <= 0 {
 		o.MaxDetached = DefaultMaxDetached
 	}
+	if o.HoldStall <= 0 {
+		o.HoldStall = DefaultHoldStall
+	}
+	if o.HoldTime <= 0 {
+		o.HoldTime = DefaultHoldTime
+	}
 	if o.CallerPatience <= 0 {
 		o.CallerPatience = DefaultCallerPatience
 	}
@@ -173,6 +189,8 @@ func (o Options) withDefaults() Options {
 // in front of it: both http.ServeMux and gorilla/mux answer unclean paths with
 // redirects that the API never sent.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.exchanges.Add(1)
+	defer p.exchanges.Done()
 	x := &exchange{writer: w, inbound: r, path: r.URL.EscapedPath(), kind: kindForwarded, started: time.Now()}
 	defer p.record(x)
 	if f, refused := refusal(r); refused {
@@ -199,6 +217,20 @@ func refusal(r *http.Request) (failure, bool) {
 	return failure{}, false
 }
 
-// Wait returns when no goroutine of the proxy is left. Call it once no request
-// is being served any more, as after http.Server.Shutdown.
-func (p *Proxy) Wait() { p.asking.Wait() }
+// Wait returns when no exchange is left, or ctx's error where it is done first.
+// Call it after http.Server.Shutdown, which takes no account of a detached
+// request whose HTTP/2 connection has gone; its event is still to come.
+func (p *Proxy) Wait(ctx context.Context) error {
+	rest := make(chan struct{})
+	go func() { // ends with the last exchange; detached ones end with their grace
+		p.exchanges.Wait()
+		p.asking.Wait()
+		close(rest)
+	}()
+	select {
+	case <-rest:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("requests are still under way: %w", ctx.Err())
+	}
+}

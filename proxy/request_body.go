@@ -102,13 +102,14 @@ func (c *requestCopy) add(b []byte, last bool) {
 	c.whole = last || int64(len(c.data)) == c.size
 }
 
-// room grows the buffer as far as the budget allows.
+// room grows the buffer as far as the budget allows, and only for what has
+// come: a Content-Length is a stranger's claim.
 func (c *requestCopy) room(n int64) bool {
 	need := int64(len(c.data)) + n
 	if need <= int64(cap(c.data)) {
 		return true
 	}
-	want := min(max(need, c.size, 2*int64(cap(c.data)), firstRead), c.limit)
+	want := min(max(need, 2*int64(cap(c.data)), firstRead), c.limit)
 	if !c.lease.grow(want - int64(cap(c.data))) {
 		return false
 	}

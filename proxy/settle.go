@@ -34,6 +34,9 @@ func (p *Proxy) settle(x *exchange, res *http.Response) {
 	if why := c.uncaptured(res); why != "" {
 		c.result = resultSkipped
 		p.metrics.events.WithLabelValues(resultSkipped, why).Inc()
+		if res.StatusCode != http.StatusSwitchingProtocols { // whose body is a connection
+			res.Body = trailed{res.Body, c.trailers}
+		}
 		return
 	}
 	batch := p.derive(x, res, c.hold(res))
@@ -48,32 +51,51 @@ func (p *Proxy) settle(x *exchange, res *http.Response) {
 
 // derive answers the events of an exchange whose response is complete.
 func (p *Proxy) derive(x *exchange, res *http.Response, body *heldBody) []events.Event {
-	c, out := x.capture, res.Request
 	now := time.Now()
-	user, unknown := c.question.wait(p.patience)
-	sent, unsent := c.request.take(out.Header)
-	decoded, omitted := body.decoded(c, res.Header)
-	results := c.match.Derive(&rules.Exchange{
-		Method: x.inbound.Method, Path: x.path, RawQuery: x.inbound.URL.RawQuery,
-		RequestHeader: out.Header, RequestBody: sent, RequestOmitted: unsent,
-		Status: res.StatusCode, ResponseHeader: res.Header, ResponseBody: decoded, ResponseOmitted: omitted,
-		Caller: user,
-	})
+	results, who := p.results(x, res, body)
 	batch := make([]events.Event, 0, len(results))
 	for _, result := range results {
 		if result.Skipped != "" {
 			p.metrics.events.WithLabelValues(resultSkipped, result.Skipped).Inc()
-			c.result = resultSkipped
+			x.capture.result = resultSkipped
 			continue
 		}
 		e := result.Event
-		e.ID, e.Time = idOf(e, result.Item, x, out.Header), now
-		if e.Parked == rules.ParkedUserUnknown && errors.Is(unknown, identity.ErrUnavailable) {
+		e.ID, e.Time = idOf(e, result.Item, x, res.Request.Header, who.caller.User), now
+		if e.Parked == rules.ParkedUserUnknown && errors.Is(who.err, identity.ErrUnavailable) {
 			e.Parked = parkedIdentityUnavailable
 		}
 		batch = append(batch, e)
 	}
 	return batch
+}
+
+// results asks the rules, at first with what is known of the caller by now, and
+// waits for more only where an event may come of it: most exchanges that a rule
+// with a condition matches are no event, and shall not wait while the API is
+// slow to say who is calling.
+func (p *Proxy) results(x *exchange, res *http.Response, body *heldBody) ([]rules.Result, answer) {
+	c, out := x.capture, res.Request
+	sent, unsent := c.request.take(out.Header)
+	decoded, omitted := body.decoded(c, res.Header)
+	who, known := c.question.now()
+	it := rules.Exchange{
+		Method: x.inbound.Method, Path: x.path, RawQuery: x.inbound.URL.RawQuery,
+		RequestHeader: out.Header, RequestBody: sent, RequestOmitted: unsent,
+		Status: res.StatusCode, ResponseHeader: res.Header, ResponseBody: decoded, ResponseOmitted: omitted,
+		Caller: who.caller.User,
+	}
+	results := c.match.Derive(&it)
+	if known || !anyEvent(results) {
+		return results, who
+	}
+	who = c.question.wait(p.callerPatience)
+	it.Caller = who.caller.User
+	return c.match.Derive(&it), who
+}
+
+func anyEvent(results []rules.Result) bool {
+	return slices.ContainsFunc(results, func(r rules.Result) bool { return r.Skipped == "" })
 }
 
 // decoded answers the body for the rules, or why there is none.
@@ -88,20 +110,20 @@ func (h *heldBody) decoded(c *capture, header http.Header) (body []byte, omitted
 }
 
 // idOf answers a fresh id, or for a request with an Idempotency-Key the same
-// one for each replay. The key alone does not make a replay: it is its user's
-// own, so that without a user nothing can be told; and an upstream that does
-// not know the header creates a second resource for it, whose event must not
-// be taken for the first one's.
-func idOf(e events.Event, item int, x *exchange, h http.Header) string {
+// one for each replay. The key alone does not make a replay: it is its caller's
+// own, so that without a caller nothing can be told, whoever the event belongs
+// to; and an upstream that does not know the header creates a second resource
+// for it, whose event must not be taken for the first one's.
+func idOf(e events.Event, item int, x *exchange, h http.Header, caller string) string {
 	key := h.Get(idempotencyKey)
-	if key == "" || e.User == "" {
+	if key == "" || caller == "" {
 		return events.NewID()
 	}
 	if e.Resource != "" {
 		key += "\n" + e.Resource // no header holds a newline
 	}
 	// A line of rules.yaml may hold several rules; what they emit differs.
-	return events.ReplayID(e.User, x.inbound.Method, x.path, key, e.Rule+" "+e.Name, item)
+	return events.ReplayID(caller, x.inbound.Method, x.path, key, e.Rule+" "+e.Name, item)
 }
 
 // count notes what became of the events.

@@ -65,7 +65,7 @@ func (p *program) serveFront() error {
 		return err
 	}
 	front := proxy.NewServer(proxy.ServerOptions{Handler: p.proxy, TLS: p.tlsConfig(), Log: p.log})
-	p.front = &server{http: front, listener: listener, tls: p.config.certificate != nil, drain: p.workShare(), cut: func(requests int) {
+	p.front = &server{http: front, listener: listener, tls: p.config.certificate != nil, drain: p.workShare(), cut: func(requests int64) {
 		p.log.Warn("requests cut: they were still in flight when the drain time was over", "requests", requests)
 	}}
 	p.closers.add(p.front.close)

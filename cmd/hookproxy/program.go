@@ -120,13 +120,24 @@ func (p *program) closeAll(ctx context.Context) error {
 
 // workShare is what requests and deliveries have of the drain timeout. The rest
 // is for making their events and outcomes safe.
-func (p *program) workShare() time.Duration { return p.config.drainTimeout / 5 * 4 }
+func (p *program) workShare() time.Duration { return p.config.drainTimeout / 10 * 8 }
 
-// runFront serves until ctx is done, and returns when neither a request nor a
-// question about its caller is left.
+// settleShare is when in the drain timeout the events of requests that were cut,
+// or whose clients have gone, must be with the publisher.
+func (p *program) settleShare() time.Duration { return p.config.drainTimeout / 10 * 9 }
+
+// runFront serves until ctx is done, and returns when no request is left, or
+// there is no more time for one.
 func (p *program) runFront(ctx context.Context) error {
-	defer p.proxy.Wait()
-	return p.front.run(ctx)
+	if err := p.front.run(ctx); err != nil {
+		return err
+	}
+	settled, cancel := context.WithDeadline(context.Background(), p.front.stopping.Add(p.settleShare()))
+	defer cancel()
+	if err := p.proxy.Wait(settled); err != nil {
+		p.log.Warn("requests given up: their events, if they were to have any, may be missing", "requests", p.front.requests.Load(), "error", err)
+	}
+	return nil
 }
 
 // announce says where everything is, and what the settings give up.

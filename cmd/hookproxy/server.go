@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,13 +19,20 @@ type server struct {
 	drain    time.Duration // how long run waits for requests in flight
 	// cut is told how many requests were still in flight after drain, each then
 	// broken off. Nil: nobody is told.
-	cut   func(requests int)
-	count requestCount
+	cut func(requests int64)
+
+	requests atomic.Int64 // in flight
+	stopping time.Time    // when run was told to stop; for after run
 }
 
-// cutGrace is how long requests that were broken off have to come to their end,
-// their events with them. It is a part of drain.
-func (s *server) cutGrace() time.Duration { return s.drain / 8 }
+// counting counts the requests that next is serving.
+func (s *server) counting(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.requests.Add(1)
+		defer s.requests.Add(-1)
+		next.ServeHTTP(w, r)
+	})
+}
 
 // listen opens a listener.
 func listen(address string) (net.Listener, error) {
@@ -48,7 +56,7 @@ func (s *server) close() error {
 // flight finish. What is still open after the drain time, such as an event
 // stream without an end, is cut.
 func (s *server) run(ctx context.Context) error {
-	s.http.Handler = s.count.in(s.http.Handler)
+	s.http.Handler = s.counting(s.http.Handler)
 	served := make(chan error, 1)
 	go func() { served <- s.serve() }() // ends with Shutdown or Close below
 	select {
@@ -56,30 +64,18 @@ func (s *server) run(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 	}
+	s.stopping = time.Now()
 	bounded, cancel := context.WithTimeout(context.Background(), s.drain)
 	defer cancel()
 	err := s.http.Shutdown(bounded)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = s.breakOff()
+		if s.cut != nil {
+			s.cut(s.requests.Load())
+		}
+		err = s.http.Close()
 	}
 	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
 		err = errors.Join(err, ended)
-	}
-	return err
-}
-
-// breakOff closes every connection, and waits a little for their requests.
-func (s *server) breakOff() error {
-	requests, rest := s.count.read()
-	if s.cut != nil {
-		s.cut(requests)
-	}
-	err := s.http.Close()
-	timer := time.NewTimer(s.cutGrace())
-	defer timer.Stop()
-	select {
-	case <-rest:
-	case <-timer.C: // such as a WebSocket, which Close does not reach
 	}
 	return err
 }

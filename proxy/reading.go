@@ -1,0 +1,149 @@
+package proxy
+
+import (
+	"io"
+	"sync"
+	"time"
+)
+
+// reading is a response's body being read for a capture, on a goroutine of its
+// own: a body that comes to a halt must not be held for longer than patience,
+// and nothing but a second goroutine can wait for less than a Read takes.
+//
+// Once it is let go of, the Read under way is its last.
+type reading struct {
+	body  io.Reader
+	size  int64 // the Content-Length, or -1
+	limit int64
+	lease *lease
+
+	ended chan struct{} // closed after the last Read; then the fields below rest
+
+	mu      sync.Mutex
+	data    []byte
+	omitted string // why data is not whole; "" if it is
+	err     error  // how the body ended; nil where there is more of it
+	letGo   bool
+}
+
+// newReading prepares to read up to limit bytes, in memory that the lease pays for.
+func newReading(body io.Reader, size, limit int64, l *lease) *reading {
+	return &reading{body: body, size: size, limit: limit, lease: l, ended: make(chan struct{})}
+}
+
+// readWhole reads up to limit bytes. Where omitted is empty, data is everything
+// there was; else data is what has been read so far, and for omittedTruncated
+// err is what the reader answered.
+func readWhole(body io.Reader, size, limit int64, l *lease) (data []byte, omitted string, err error) {
+	r := newReading(body, size, limit, l)
+	r.run()
+	if r.err == io.EOF {
+		return r.data, r.omitted, nil
+	}
+	return r.data, r.omitted, r.err
+}
+
+// run reads until the body's end or the limit, or until it was let go of.
+func (r *reading) run() {
+	defer close(r.ended)
+	for {
+		space := r.space()
+		if space == nil {
+			return
+		}
+		n, err := r.body.Read(space)
+		if r.took(n, err) {
+			return
+		}
+	}
+}
+
+// space answers where the next bytes go, or nil where no more are wanted.
+func (r *reading) space() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.letGo {
+		return nil
+	}
+	if len(r.data) == cap(r.data) {
+		want := int64(firstRead)
+		if r.size >= 0 {
+			want = r.size + 1 // one more, so that the end is seen without growing
+		}
+		want = min(max(want, 2*int64(cap(r.data))), r.limit+1)
+		if !r.lease.grow(want - int64(cap(r.data))) {
+			r.omitted = omittedBudget
+			return nil
+		}
+		r.data = append(make([]byte, 0, want), r.data...)
+	}
+	return r.data[len(r.data):cap(r.data)]
+}
+
+// took notes what was read, and answers whether that was all.
+func (r *reading) took(n int, err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.data = r.data[:len(r.data)+n]
+	switch {
+	case err != nil && err != io.EOF:
+		r.err = err
+		r.reason(omittedTruncated)
+	case int64(len(r.data)) > r.limit:
+		r.reason(omittedTooLarge)
+	case err == nil:
+		return r.letGo
+	default:
+		r.err = io.EOF
+	}
+	return true
+}
+
+// reason keeps the first reason: a body let go of stays slow however it ends.
+func (r *reading) reason(why string) {
+	if r.omitted == "" {
+		r.omitted = why
+	}
+}
+
+// wait returns when reading has ended, or when patience has, and then lets go of
+// the body. What it answers is the client's to have now; more may be there once
+// ended is closed.
+func (r *reading) wait(p holdFor) (data []byte, omitted string) {
+	until := time.NewTimer(p.whole)
+	defer until.Stop()
+	look := time.NewTimer(p.stall)
+	defer look.Stop()
+	for seen := 0; ; {
+		select {
+		case <-r.ended:
+			return r.data, r.omitted
+		case <-until.C:
+			return r.leave()
+		case <-look.C:
+		}
+		now := r.progress()
+		if now == seen {
+			return r.leave()
+		}
+		seen = now
+		look.Reset(p.stall)
+	}
+}
+
+func (r *reading) progress() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.data)
+}
+
+// leave lets go of a body that has not ended in the meantime.
+func (r *reading) leave() ([]byte, string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.omitted == "" && r.err == nil {
+		r.letGo = true
+		r.omitted = omittedSlow
+	}
+	return r.data, r.omitted
+}
