@@ -38,7 +38,7 @@ func (b basic) ask(r *http.Request) *Question {
 	}
 	q := b.lookup.question(r)
 	q.name = name
-	return q
+	return &Question{inquiry: q}
 }
 
 func isBasic(authorization string) bool {

@@ -49,7 +49,13 @@ func (c *cache[V]) get(key cacheKey) (value V, ok bool) {
 	return found.value, true
 }
 
-func (c *cache[V]) put(key cacheKey, value V) {
+// put keeps a value for the cache's lifetime, but not past until where that is
+// set.
+func (c *cache[V]) put(key cacheKey, value V, until time.Time) {
+	expires := c.now().Add(c.lifetime)
+	if !until.IsZero() && until.Before(expires) {
+		expires = until
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if element, ok := c.byKey[key]; ok {
@@ -58,8 +64,17 @@ func (c *cache[V]) put(key cacheKey, value V) {
 	for c.recent.Len() >= c.limit {
 		c.drop(c.recent.Back())
 	}
-	entry := &remembered[V]{key: key, value: value, expires: c.now().Add(c.lifetime)}
+	entry := &remembered[V]{key: key, value: value, expires: expires}
 	c.byKey[key] = c.recent.PushFront(entry)
+}
+
+// remove forgets a key's value, if there is one.
+func (c *cache[V]) remove(key cacheKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if element, ok := c.byKey[key]; ok {
+		c.drop(element)
+	}
 }
 
 // drop needs the lock held.

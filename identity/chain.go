@@ -22,14 +22,6 @@ const (
 	DefaultCacheEntries = 10_000           // callers known at once, and refusals at once
 )
 
-// The kinds of resolver that an Entry may name.
-const (
-	KindHeader    = "header"
-	KindBasic     = "basic"
-	KindWhoami    = "whoami"
-	KindAnonymous = "anonymous"
-)
-
 // Options configures New. Zero values are defaults unless said otherwise.
 type Options struct {
 	// Entries are the resolvers in order. None: nobody is ever known.
@@ -51,25 +43,9 @@ type Options struct {
 
 	Log     *slog.Logger // nothing is logged
 	Metrics *Metrics     // counted on a registry that nobody reads
-}
 
-// Entry is one resolver, as rules.yaml names it.
-type Entry struct {
-	// Kind is one of header, basic, whoami and anonymous.
-	Kind string
-	// Header names the header that a trusted proxy sets (header).
-	Header string
-	// Get is a path at the upstream, with a query if need be (whoami, basic).
-	// For basic it must be one that the upstream refuses to strangers: any 2xx
-	// there makes the user name believed.
-	Get string
-	// User is the gjson path of the user in the answer (whoami), or the user
-	// that everybody is (anonymous).
-	User string
-	// Credentials are the request headers that are passed on to the upstream
-	// and tell callers apart: nothing else of the request is (but for Host).
-	// None means Authorization, which basic passes on in any case.
-	Credentials []string
+	outside *outside
+	peers   peers
 }
 
 // resolver is one entry at work.
@@ -84,6 +60,7 @@ type Chain struct {
 	peers     peers
 	headers   []string // names that Strip removes
 	nobody    *Question
+	outside   *outside
 }
 
 // New makes a chain, or answers all that is wrong with its options at once.
@@ -91,7 +68,8 @@ func New(o Options) (*Chain, error) {
 	o = o.withDefaults()
 	trusted, err := newPeers(o.TrustedProxies)
 	mistakes := []error{err}
-	c := &Chain{peers: trusted, nobody: &Question{}}
+	o.peers = trusted
+	c := &Chain{peers: trusted, nobody: &Question{}, outside: o.outside}
 	for i, entry := range o.Entries {
 		if entry.Kind == KindHeader {
 			c.headers = append(c.headers, entry.Header)
@@ -122,6 +100,7 @@ func (o Options) withDefaults() Options {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
+	o.outside = &outside{transports: map[string]*http.Transport{}}
 	return o
 }
 
@@ -149,10 +128,14 @@ func (c *Chain) add(o Options, entry Entry, i int) error {
 		made, err = newWhoami(o, entry)
 	case KindBasic:
 		made, err = newBasic(o, entry)
+	case KindJWT:
+		made, err = newJWT(o, entry)
+	case KindKey:
+		made, err = newKey(o, entry)
 	case KindAnonymous:
 		made, err = newAnonymous(entry)
 	default:
-		err = errors.New("unknown kind; known are header, basic, whoami, anonymous")
+		err = errors.New("unknown kind; known are header, basic, jwt, whoami, key, anonymous")
 	}
 	c.resolvers = append(c.resolvers, made)
 	return err
@@ -162,7 +145,11 @@ func (c *Chain) add(o Options, entry Entry, i int) error {
 // would reach the upstream.
 func (c *Chain) checkCredentials(entries []Entry) error {
 	for _, entry := range entries {
-		for _, credential := range entry.Credentials {
+		credentials := entry.Credentials
+		if entry.Kind == KindKey {
+			credentials = []string{entry.Header}
+		}
+		for _, credential := range credentials {
 			if slices.ContainsFunc(c.headers, func(name string) bool { return sameHeader(name, credential) }) {
 				return fmt.Errorf("%q cannot be both an identity header and a credential", credential)
 			}
@@ -174,12 +161,14 @@ func (c *Chain) checkCredentials(entries []Entry) error {
 // challengesOf answers what a caller without credentials is asked for, as far
 // as the entries tell.
 func challengesOf(entries []Entry) []string {
+	var challenges []string
 	for _, entry := range entries {
-		if entry.Kind == KindBasic {
-			return []string{`Basic realm="api", charset="UTF-8"`} // RFC 7617
+		challenge := map[string]string{KindBasic: `Basic realm="api", charset="UTF-8"`, KindJWT: "Bearer"}[entry.Kind] // RFC 7617, 6750
+		if challenge != "" && !slices.Contains(challenges, challenge) {
+			challenges = append(challenges, challenge)
 		}
 	}
-	return nil
+	return challenges
 }
 
 // Ask takes from a request what is needed to say who sent it, so that the
@@ -195,17 +184,27 @@ func (c *Chain) Ask(r *http.Request) *Question {
 	return c.nobody
 }
 
+// Close ends the connections to absolute URLs that wait for a next lookup. The
+// Chain remains usable.
+func (c *Chain) Close() error {
+	c.outside.close()
+	return nil
+}
+
 // Question is "who is calling?" about one request. It holds the caller's
 // credentials while it lives. It may be answered more than once, and by several
 // goroutines.
 type Question struct {
-	caller Caller // the answer, where lookup is nil
+	caller Caller // the answer, where inquiry is nil
 	err    error
 
-	lookup      *lookup // who to ask, nil where the headers alone decided
-	host        string
-	credentials [][]string // values of each of the lookup's credential headers
-	name        string     // what a lookup that reads no body answers
+	inquiry inquiry // nil where the headers alone decided
+}
+
+// inquiry is a question that takes more than a look at the headers.
+type inquiry interface {
+	answer(ctx context.Context) (Caller, error)
+	forget()
 }
 
 // Answer says who is calling. It answers ErrUnauthenticated (as an
@@ -213,10 +212,19 @@ type Question struct {
 // ends first, the error is ErrUnavailable and ctx's, and the lookup goes on for
 // whoever else waits.
 func (q *Question) Answer(ctx context.Context) (Caller, error) {
-	if q.lookup == nil {
+	if q.inquiry == nil {
 		return q.caller, q.err
 	}
-	return q.lookup.answer(ctx, q)
+	return q.inquiry.answer(ctx)
+}
+
+// Forget drops what is known about the request's credentials. It is for whoever
+// has seen the API refuse them (401): they may have been revoked since. The next
+// question about them is asked anew, or joins a lookup that is in flight.
+func (q *Question) Forget() {
+	if q.inquiry != nil {
+		q.inquiry.forget()
+	}
 }
 
 // anonymous is everybody.

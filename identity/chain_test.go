@@ -53,7 +53,7 @@ func TestNewAnswersEveryMistakeAtOnce(t *testing.T) {
 			{Kind: KindWhoami, Get: "/me"},
 			{Kind: KindWhoami, Get: "me", User: "id"},
 			{Kind: KindWhoami, Get: "//evil.example/me", User: "id"},
-			{Kind: KindWhoami, Get: "http://evil.example/me", User: "id"},
+			{Kind: KindWhoami, Get: "http://ann:secret@evil.example/me", User: "id"},
 			{Kind: KindWhoami, Get: "/me#x", User: "id"},
 			{Kind: KindWhoami, Get: "/me", User: "id", Credentials: []string{"Host"}},
 			{Kind: KindBasic, Get: "/me", Credentials: []string{"x_user"}},
@@ -66,8 +66,8 @@ func TestNewAnswersEveryMistakeAtOnce(t *testing.T) {
 		t.Fatal("New took it")
 	}
 	for _, want := range []string{
-		"trusted proxy", "entry 1 (header)", "entry 2 (header)", "entry 4 (whoami): user must be", "entry 5 (whoami): get must be",
-		"entry 6 (whoami): get must be", "entry 7 (whoami): get must be", "entry 8 (whoami): get must be",
+		"trusted proxy", "entry 1 (header)", "entry 2 (header)", "entry 4 (whoami): user must be", "entry 5 (whoami): needs a path",
+		"entry 6 (whoami): needs a path", "entry 7 (whoami): needs a path", "entry 8 (whoami): get must be",
 		`entry 9 (whoami): "Host" cannot be`, `"x_user" cannot be both`, "entry 11 (anonymous): the user is empty",
 		"entry 12 (jwt): would never be asked", "entry 13 (magic): unknown kind",
 	} {

@@ -6,7 +6,9 @@
 //
 //	header     a trusted proxy in front says who it is
 //	basic      a user name that the upstream accepted with its password
+//	jwt        a token says it, which a known issuer signed for this API
 //	whoami     the upstream says who it is, asked with the caller's credentials
+//	key        a pseudonym of an API key that the upstream accepted
 //	anonymous  everybody is one fixed user
 package identity
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,10 @@ type lookup struct {
 	metrics *Metrics
 	now     func() time.Time
 	warned  atomic.Int64 // when the log last had a warning, ns since 1970; 0: never
+	trusted peers        // whose X-Forwarded headers are passed on
+
+	mu     sync.Mutex
+	flying map[cacheKey]*atomic.Bool // lookups in flight, and whether their answer is to be forgotten
 }
 
 func newLookup(o Options, entry Entry, read func([]byte) (string, error)) (*lookup, error) {
@@ -50,7 +55,8 @@ func newLookup(o Options, entry Entry, read func([]byte) (string, error)) (*look
 		probe: p, kind: entry.Kind, timeout: o.Timeout,
 		known:   newCache[Caller](o.CacheEntries, o.CacheFor, o.Now),
 		refused: newCache[*UnauthenticatedError](o.CacheEntries, o.RefusedFor, o.Now),
-		log:     o.Log, metrics: o.Metrics, now: o.Now,
+		log:     o.Log, metrics: o.Metrics, now: o.Now, trusted: o.peers,
+		flying: map[cacheKey]*atomic.Bool{},
 	}
 	_, _ = rand.Read(l.secret[:]) // never fails; it ends the process instead
 	return l, nil
@@ -66,16 +72,26 @@ func (l *lookup) concerns(h http.Header) bool {
 	return false
 }
 
-func (l *lookup) question(r *http.Request) *Question {
-	q := &Question{lookup: l, host: r.Host, credentials: make([][]string, len(l.probe.credentials))}
+// looked is a question for a lookup: all of a request that the answer depends on.
+type looked struct {
+	*lookup
+	host        string
+	forwarded   forwarded
+	credentials [][]string // values of each of the probe's credential headers
+	query       string     // the credentials that stand in the query, encoded
+	name        string     // what a lookup that reads no body answers
+}
+
+func (l *lookup) question(r *http.Request) *looked {
+	q := &looked{lookup: l, host: r.Host, forwarded: forwardedOf(r, l.trusted), credentials: make([][]string, len(l.probe.credentials))}
 	for i, name := range l.probe.credentials {
 		q.credentials[i] = slices.Clone(r.Header[name])
 	}
 	return q
 }
 
-func (l *lookup) answer(ctx context.Context, q *Question) (Caller, error) {
-	key := l.key(q)
+func (q *looked) answer(ctx context.Context) (Caller, error) {
+	l, key := q.lookup, q.key()
 	if caller, err, ok := l.recall(key); ok {
 		l.metrics.cached.WithLabelValues(l.kind).Inc()
 		return caller, err
@@ -86,7 +102,9 @@ func (l *lookup) answer(ctx context.Context, q *Question) (Caller, error) {
 		if caller, err, ok := l.recall(key); ok { // by a flight that landed just now
 			return caller, err
 		}
-		return l.fetch(key, q)
+		forgotten := l.takeOff(key)
+		defer l.land(key)
+		return l.fetch(key, q, forgotten)
 	})
 	select {
 	case landed := <-flight:
@@ -110,7 +128,7 @@ func (l *lookup) recall(key cacheKey) (Caller, error, bool) {
 
 // fetch asks the upstream and remembers what it said. What it could not say is
 // not remembered.
-func (l *lookup) fetch(key cacheKey, q *Question) (caller Caller, err error) {
+func (l *lookup) fetch(key cacheKey, q *looked, forgotten *atomic.Bool) (caller Caller, err error) {
 	// An answer that trips a parser must not take the whole proxy with it.
 	defer func() {
 		if p := recover(); p != nil {
@@ -121,11 +139,11 @@ func (l *lookup) fetch(key cacheKey, q *Question) (caller Caller, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
 	defer cancel()
 	start := time.Now()
-	user, err := l.probe.ask(ctx, q.host, q.credentials)
+	user, err := l.probe.ask(ctx, q)
 	l.metrics.duration.WithLabelValues(l.kind).Observe(time.Since(start).Seconds())
 	l.report(err)
 	if refusal, ok := errors.AsType[*UnauthenticatedError](err); ok {
-		l.refused.put(key, refusal)
+		l.refused.put(key, refusal, time.Time{})
 	}
 	if err != nil {
 		return Caller{}, err
@@ -134,7 +152,10 @@ func (l *lookup) fetch(key cacheKey, q *Question) (caller Caller, err error) {
 		user = q.name
 	}
 	caller = Caller{User: user}
-	l.known.put(key, caller)
+	l.known.put(key, caller, expiryOf(q.credentials))
+	if forgotten.Load() { // after put: whoever says so next removes it
+		l.known.remove(key)
+	}
 	return caller, nil
 }
 
@@ -148,24 +169,56 @@ func (l *lookup) report(err error) {
 	}
 	now, last := l.now().UnixNano(), l.warned.Load()
 	if (last == 0 || now-last >= int64(warnEvery)) && l.warned.CompareAndSwap(last, now) {
-		l.log.Warn("identity cannot be asked at the upstream", "resolver", l.kind, "path", l.probe.url.Path, "error", err)
+		l.log.Warn("identity cannot be asked at the upstream", "resolver", l.kind, "path", l.probe.name(), "error", err)
 	}
 }
 
 // key folds everything that the answer depends on into one value. Each part
 // has its length before it, and each list its count, so that no two questions
 // run together.
-func (l *lookup) key(q *Question) cacheKey {
-	mac := hmac.New(sha256.New, l.secret[:])
-	// A hash's Write never fails.
-	number := func(n int) { _, _ = mac.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) }
-	text := func(s string) { number(len(s)); _, _ = mac.Write([]byte(s)) }
-	text(q.host)
-	for _, values := range q.credentials { // one list per credential header, in a fixed order
+func (q *looked) key() cacheKey {
+	message := make([]byte, 0, 512)
+	number := func(n int) { message = binary.BigEndian.AppendUint64(message, uint64(n)) }
+	text := func(s string) { number(len(s)); message = append(message, s...) }
+	list := func(values []string) {
 		number(len(values))
 		for _, value := range values {
 			text(value)
 		}
 	}
+	text(q.host)
+	text(q.query)
+	list(q.forwarded.proto)
+	list(q.forwarded.host)
+	for _, values := range q.credentials { // one list per credential header, in a fixed order
+		list(values)
+	}
+	mac := hmac.New(sha256.New, q.secret[:])
+	_, _ = mac.Write(message) // a hash's Write never fails
 	return cacheKey(mac.Sum(nil))
+}
+
+// forget drops what is known about the credentials, and what a lookup now in
+// flight will find out: it may have asked before they were revoked.
+func (q *looked) forget() {
+	key := q.key()
+	q.mu.Lock()
+	if forgotten := q.flying[key]; forgotten != nil {
+		forgotten.Store(true)
+	}
+	q.mu.Unlock()
+	q.known.remove(key)
+}
+
+func (l *lookup) takeOff(key cacheKey) *atomic.Bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flying[key] = new(atomic.Bool)
+	return l.flying[key]
+}
+
+func (l *lookup) land(key cacheKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.flying, key)
 }

@@ -69,14 +69,19 @@ func (u *upstream) wantLookups(t testing.TB, want int64) {
 	}
 }
 
-// chain makes a chain of entries in front of the upstream.
-func (u *upstream) chain(t testing.TB, o Options) *Chain {
+func mustURL(t testing.TB, text string) *url.URL {
 	t.Helper()
-	base, err := url.Parse(u.URL)
+	u, err := url.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Upstream, o.Transport = base, u.transport
+	return u
+}
+
+// chain makes a chain of entries in front of the upstream.
+func (u *upstream) chain(t testing.TB, o Options) *Chain {
+	t.Helper()
+	o.Upstream, o.Transport = mustURL(t, u.URL), u.transport
 	return newChain(t, o)
 }
 

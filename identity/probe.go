@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -26,24 +25,30 @@ const (
 // break it.
 var unpassable = []string{"Accept-Encoding", "Connection", "Content-Length", "Expect", "Host", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// probe is one fixed GET at the upstream.
+// probe is one fixed request to the upstream: a GET, or a POST of a fixed body.
 type probe struct {
-	url         *url.URL
-	credentials []string // canonical header names
-	transport   http.RoundTripper
+	endpoint
+	method, body string
+	credentials  []string // canonical header names
 	// read finds the user in a 2xx answer's JSON. Nil: 2xx says it all.
 	read func(body []byte) (string, error)
 }
 
 func newProbe(o Options, entry Entry, read func([]byte) (string, error)) (*probe, error) {
-	if o.Upstream == nil || o.Transport == nil {
-		return nil, errors.New("needs an upstream and a transport")
+	p := &probe{method: http.MethodGet, read: read}
+	where := entry.Get
+	if entry.Post != "" {
+		p.method, p.body, where = http.MethodPost, entry.Body, entry.Post
 	}
-	target, err := targetOf(o.Upstream, entry.Get)
+	at, err := newEndpoint(o, where, entry.CA)
 	if err != nil {
 		return nil, err
 	}
-	p := &probe{url: target, transport: o.Transport, read: read}
+	// Whether a password or key is good, the API itself must say.
+	if at.outside && entry.Kind != KindWhoami {
+		return nil, errors.New("needs a path at the upstream, such as /me")
+	}
+	p.endpoint = at
 	for _, name := range entry.Credentials {
 		canonical := http.CanonicalHeaderKey(name)
 		if !isToken(name) || slices.Contains(unpassable, canonical) {
@@ -53,39 +58,19 @@ func newProbe(o Options, entry Entry, read func([]byte) (string, error)) (*probe
 			p.credentials = append(p.credentials, canonical)
 		}
 	}
-	if len(p.credentials) == 0 {
+	if len(p.credentials) == 0 && entry.Query == "" {
 		p.credentials = []string{"Authorization"}
 	}
 	return p, nil
 }
 
-// targetOf puts a path below the upstream. The path cannot lead to another
-// host: credentials are sent to it.
-func targetOf(upstream *url.URL, get string) (*url.URL, error) {
-	ref, err := url.Parse(get)
-	if err != nil || !strings.HasPrefix(get, "/") || ref.Host != "" || ref.User != nil || strings.Contains(get, "#") {
-		return nil, fmt.Errorf("get must be a path at the upstream, such as /me; it is %q", get)
-	}
-	base := url.URL{Scheme: upstream.Scheme, Host: upstream.Host}
-	if base.Scheme == "h2c" { // HTTP/2 without TLS is the transport's affair
-		base.Scheme = "http"
-	}
-	path := strings.TrimRight(upstream.EscapedPath(), "/") + ref.EscapedPath()
-	target, err := url.Parse(base.String() + path)
-	if err != nil {
-		return nil, fmt.Errorf("get %q at the upstream: %w", get, err)
-	}
-	target.RawQuery = ref.RawQuery
-	return target, nil
-}
-
 // ask sends the request and judges the answer. The user is "" where read is
 // nil. Its errors are ErrUnavailable or an *UnauthenticatedError, and hold
 // nothing of the credentials or the body.
-func (p *probe) ask(ctx context.Context, host string, credentials [][]string) (string, error) {
+func (p *probe) ask(ctx context.Context, q *looked) (string, error) {
 	// RoundTrip rather than a Client: it follows no redirects and keeps no
 	// cookies, so the credentials reach the one place they are meant for.
-	res, err := p.transport.RoundTrip(p.request(ctx, host, credentials))
+	res, err := p.transport.RoundTrip(p.request(ctx, q))
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnavailable, presentable(err))
 	}
@@ -112,22 +97,36 @@ func (p *probe) ask(ctx context.Context, host string, credentials [][]string) (s
 	return user, nil
 }
 
-// request keeps the caller's Host: an API that routes by it would otherwise be
-// asked as another one.
-func (p *probe) request(ctx context.Context, host string, credentials [][]string) *http.Request {
+// request keeps the caller's Host at the upstream, and what the proxy says there
+// of the request's own way: an API that routes by the one, or redirects to HTTPS
+// by the other, would otherwise answer something else.
+func (p *probe) request(ctx context.Context, q *looked) *http.Request {
 	h := http.Header{
 		"Accept": {"application/json"},
 		// Said outright, or the transport asks for gzip on its own.
 		"Accept-Encoding": {"identity"},
 		"User-Agent":      {"hookproxy"},
 	}
+	host := p.url.Host
+	if !p.outside {
+		host, h[forwardedProto], h[forwardedHost] = q.host, slices.Clone(q.forwarded.proto), slices.Clone(q.forwarded.host)
+	}
 	for i, name := range p.credentials {
-		if len(credentials[i]) > 0 {
-			h[name] = slices.Clone(credentials[i])
+		if len(q.credentials[i]) > 0 {
+			h[name] = slices.Clone(q.credentials[i])
 		}
 	}
 	target := *p.url
-	req := &http.Request{Method: http.MethodGet, URL: &target, Host: host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	if q.query != "" {
+		target.RawQuery = strings.TrimPrefix(target.RawQuery+"&"+q.query, "&")
+	}
+	req := &http.Request{Method: p.method, URL: &target, Host: host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	if p.body != "" {
+		h["Content-Type"] = []string{"application/json"}
+		req.ContentLength = int64(len(p.body))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(p.body)), nil }
+		req.Body, _ = req.GetBody() // never fails
+	}
 	return req.WithContext(ctx)
 }
 

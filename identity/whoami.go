@@ -15,6 +15,12 @@ func newWhoami(o Options, entry Entry) (resolver, error) {
 	if entry.User == "" {
 		return nil, errors.New("user must be the path of the user in the upstream's answer")
 	}
+	switch {
+	case (entry.Get == "") == (entry.Post == ""):
+		return nil, errors.New("needs either get or post")
+	case entry.Body != "" && (entry.Post == "" || !gjson.Valid(entry.Body)):
+		return nil, errors.New("a body is JSON, and goes with post")
+	}
 	made, err := newLookup(o, entry, func(body []byte) (string, error) { return userAt(body, entry.User) })
 	return whoami{made}, err
 }
@@ -23,7 +29,7 @@ func (w whoami) ask(r *http.Request) *Question {
 	if !w.lookup.concerns(r.Header) {
 		return nil
 	}
-	return w.lookup.question(r)
+	return &Question{inquiry: w.lookup.question(r)}
 }
 
 // userAt reads the user from a JSON document: a string, or an integer, whose

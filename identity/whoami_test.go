@@ -114,6 +114,7 @@ func TestOnlyTheListedCredentialsReachTheUpstream(t *testing.T) {
 	want := http.Header{
 		"Authorization": {"Bearer a", "Bearer b"}, "X-Api-Key": {"k"},
 		"Accept": {"application/json"}, "Accept-Encoding": {"identity"}, "User-Agent": {"hookproxy"},
+		"X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"api.example"},
 	}
 	if diff := cmp.Diff(want, got.Header); diff != "" {
 		t.Errorf("the upstream's headers (-want +got):\n%s", diff)

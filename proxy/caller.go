@@ -12,6 +12,8 @@ import (
 // answerer is what the proxy needs of identity.Question.
 type answerer interface {
 	Answer(ctx context.Context) (identity.Caller, error)
+	// Forget drops what is remembered of the caller's credentials.
+	Forget()
 }
 
 // question is who sent a request, being found out while it is forwarded.
@@ -19,6 +21,7 @@ type question struct {
 	answerer answerer
 	answers  chan answer // one, at most
 	stop     context.CancelFunc
+	pending  bool // wait has given up before there was an answer
 }
 
 type answer struct {
@@ -68,6 +71,7 @@ func (q *question) wait(patience time.Duration) answer {
 	case a := <-q.answers:
 		return a
 	case <-timer.C:
+		q.pending = true
 		return answer{err: fmt.Errorf("%w: not within %s", identity.ErrUnavailable, patience)}
 	}
 }
@@ -76,4 +80,14 @@ func (q *question) cancel() {
 	if q != nil && q.stop != nil {
 		q.stop()
 	}
+}
+
+// revoked tells identity of credentials that the upstream has just refused:
+// until now it may have known whose they were.
+func (p *Proxy) revoked(x *exchange, status int) {
+	if status != http.StatusUnauthorized || p.ask == nil {
+		return
+	}
+	defer p.survive("identity", func() {})
+	p.ask(x.inbound).Forget()
 }

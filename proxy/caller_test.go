@@ -38,6 +38,8 @@ type answererFunc func(ctx context.Context) (identity.Caller, error)
 
 func (f answererFunc) Answer(ctx context.Context) (identity.Caller, error) { return f(ctx) }
 
+func (answererFunc) Forget() {}
+
 func (s *stand) postAs(t *testing.T, token string) {
 	t.Helper()
 	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/contacts", nil)
@@ -206,3 +208,45 @@ func (panicking) WantsStatus(int) bool                  { return true }
 func (panicking) NeedsRequestBody() bool                { return true }
 func (panicking) NeedsCaller() bool                     { return true }
 func (panicking) Derive(*rules.Exchange) []rules.Result { panic("derive") }
+
+func TestA401OfTheUpstreamMakesIdentityForgetTheCaller(t *testing.T) {
+	asked := make(chan struct{}, 10)
+	chain := whoami(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"id":"42"}`))
+	})
+	upstream := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/private" { // which no rule matches
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		created(`{"id":7}`)(w, r)
+	})
+	s, p := capturing(t, contacts, upstream, func(o *Options) { o.Identity, o.CallerPatience = chain, time.Minute })
+	get := func(token string) {
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/private", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		res, err := s.client.Do(r)
+		if err != nil || res.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("%v, %v", res, err)
+		}
+		res.Body.Close()
+	}
+	for _, lookups := range []int{1, 1} {
+		s.postAs(t, "t")
+		if p.one(t); len(asked) != lookups {
+			t.Fatalf("%d lookups, want %d", len(asked), lookups)
+		}
+	}
+	get("another")
+	s.postAs(t, "t")
+	if p.one(t); len(asked) != 1 {
+		t.Fatalf("another's 401 made it forget")
+	}
+	get("t")
+	s.postAs(t, "t")
+	if p.one(t); len(asked) != 2 {
+		t.Fatalf("%d lookups after a 401, want 2", len(asked))
+	}
+}

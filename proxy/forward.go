@@ -79,6 +79,7 @@ func (p *Proxy) respond(res *http.Response) error {
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		x.closeIfUnread()
 	}
+	p.revoked(x, res.StatusCode)
 	if x.capture != nil {
 		// Under "guarantee: strict" an event that is not safe would be an
 		// error here, and a 503 in failureOf. The default fails open: the

@@ -25,6 +25,8 @@ const (
 //	hookproxy_outcome_unknown_total                 matched and sent, but the upstream gone before headers
 //	hookproxy_capture_budget_bytes                  held for captured bodies now
 //	hookproxy_detached_requests                     going on without their client now
+//	hookproxy_late_callers_total{outcome}           events parked until their caller was known: released, refused, given_up, full, not_parked
+//	hookproxy_late_callers_waiting                  finished exchanges whose caller is being found out now
 //	hookproxy_panics_total{where}
 type Metrics struct {
 	requests       *prometheus.CounterVec
@@ -35,6 +37,8 @@ type Metrics struct {
 	budget         prometheus.Gauge
 	detached       prometheus.Gauge
 	panics         *prometheus.CounterVec
+	late           *prometheus.CounterVec
+	lateWaiting    prometheus.Gauge
 }
 
 // NewMetrics registers the proxy's metrics with reg.
@@ -65,8 +69,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		panics: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hookproxy_panics_total", Help: "Panics survived on the way to an event. Each is a bug.",
 		}, []string{"where"}),
+		late: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hookproxy_late_callers_total", Help: "Events parked because their caller was not known in time, by what came of asking on. All but released stay parked.",
+		}, []string{"outcome"}),
+		lateWaiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "hookproxy_late_callers_waiting", Help: "Finished exchanges whose caller is being found out now, so that their events can be released.",
+		}),
 	}
-	reg.MustRegister(m.requests, m.duration, m.matches, m.events, m.outcomeUnknown, m.budget, m.detached, m.panics)
+	reg.MustRegister(m.requests, m.duration, m.matches, m.events, m.outcomeUnknown, m.budget, m.detached, m.panics, m.late, m.lateWaiting)
 	return m
 }
 

@@ -39,6 +39,8 @@ const (
 	DefaultCallerPatience = 250 * time.Millisecond
 	DefaultHoldStall      = 2 * time.Second
 	DefaultHoldTime       = 10 * time.Second
+	DefaultLatePatience   = 30 * time.Second
+	DefaultMaxLate        = 1000
 )
 
 // Identifier says who is calling, and keeps callers from saying it themselves.
@@ -95,6 +97,14 @@ type Options struct {
 	// and HoldTime how long it may take in all, before it streams on to the
 	// client and its events go out without data. DefaultHoldStall, DefaultHoldTime.
 	HoldStall, HoldTime time.Duration
+	// Releaser takes those events off the parked list again once their caller
+	// is known. Nil: what is parked stays parked.
+	Releaser Releaser
+	// LatePatience is for how long that is tried; DefaultLatePatience.
+	LatePatience time.Duration
+	// MaxLate is how many finished exchanges may wait for their caller in this
+	// way; the events of one more stay parked. DefaultMaxLate.
+	MaxLate int
 }
 
 // Proxy is the handler in front of the API.
@@ -113,6 +123,7 @@ type Proxy struct {
 	requestBudget  budget // for requests' own
 	holdFor        holdFor
 	callerPatience time.Duration
+	late           *late
 	log            *slog.Logger
 	metrics        *Metrics
 	asking         sync.WaitGroup // questions about callers
@@ -132,6 +143,7 @@ func New(o Options) (*Proxy, error) {
 		detached: detachments{grace: o.DetachGrace, most: int64(o.MaxDetached), gauge: o.Metrics.detached},
 		budget:   budget{gauge: o.Metrics.budget},
 		holdFor:  holdFor{stall: o.HoldStall, whole: o.HoldTime},
+		late:     newLate(o),
 	}
 	if o.Identity != nil {
 		p.ask = func(r *http.Request) answerer { return o.Identity.Ask(r) }
@@ -182,6 +194,12 @@ func (o Options) withDefaults() Options {
 	if o.CallerPatience <= 0 {
 		o.CallerPatience = DefaultCallerPatience
 	}
+	if o.LatePatience <= 0 {
+		o.LatePatience = DefaultLatePatience
+	}
+	if o.MaxLate <= 0 {
+		o.MaxLate = DefaultMaxLate
+	}
 	return o
 }
 
@@ -218,12 +236,15 @@ func refusal(r *http.Request) (failure, bool) {
 }
 
 // Wait returns when no exchange is left, or ctx's error where it is done first.
-// Call it after http.Server.Shutdown, which takes no account of a detached
-// request whose HTTP/2 connection has gone; its event is still to come.
+// What is still asked about parked events is given up. Call it after
+// http.Server.Shutdown, which takes no account of a detached request whose
+// HTTP/2 connection has gone and whose event is still to come, and while the
+// Publisher and the Releaser can still be used.
 func (p *Proxy) Wait(ctx context.Context) error {
 	rest := make(chan struct{})
 	go func() { // ends with the last exchange; detached ones end with their grace
 		p.exchanges.Wait()
+		p.late.cancel()
 		p.asking.Wait()
 		close(rest)
 	}()

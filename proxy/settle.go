@@ -47,6 +47,9 @@ func (p *Proxy) settle(x *exchange, res *http.Response) {
 	// answered is published, however late. The publisher has its own deadline.
 	err := p.publisher.Publish(context.WithoutCancel(res.Request.Context()), batch)
 	p.count(c, batch, err)
+	if err == nil {
+		p.askLater(c.question, batch)
+	}
 }
 
 // derive answers the events of an exchange whose response is complete.

@@ -38,18 +38,28 @@ type File struct {
 
 // Resolver is one entry of identity. Which fields are set depends on its Kind.
 type Resolver struct {
-	// Kind is "header", "basic", "whoami" or "anonymous".
+	// Kind is "header", "basic", "jwt", "whoami", "key" or "anonymous".
 	Kind string
 	// Header is the name of the header that a trusted proxy sets (header).
 	Header string
 	// Get is the path, perhaps with a query, that is asked at the upstream
-	// (basic, whoami).
+	// (basic, whoami), or an absolute URL (whoami).
 	Get string
-	// User is where in the answer the user stands, a gjson path (whoami), or
-	// the fixed user itself (anonymous).
+	// Post and Body stand in place of Get where the question takes a POST of
+	// that JSON text (whoami).
+	Post, Body string
+	// CA is a file of certificates for an absolute URL (whoami).
+	CA string
+	// User is where in the answer or the claims the user stands, a gjson path
+	// (whoami, jwt), or the fixed user itself (anonymous).
 	User string
 	// Credentials are the only request headers that whoami passes on.
 	Credentials []string
+	// Key says where an API key stands, and what becomes of it (key); nil
+	// otherwise. Get is then the path that verifies it.
+	Key *KeySettings
+	// JWT is what a token is verified by (jwt); nil otherwise.
+	JWT *JWTSettings
 	// Line is where in rules.yaml the entry stands.
 	Line int
 }

@@ -12,14 +12,18 @@ import (
 // What identity's entries say where they say nothing.
 const (
 	defaultWhoamiUser = "id"
+	defaultTokenUser  = "sub"
 	defaultCredential = "Authorization"
 )
+
+// resolverKinds are the kinds of resolver, in the order in which messages name them.
+var resolverKinds = []string{"header", "basic", "jwt", "whoami", "key", "anonymous"}
 
 // identity reads the list of resolvers. Each is a map of one key, its kind;
 // the value is a map of that kind's fields, or the most important of them.
 func (p *parser) identity(n *yaml.Node, file *File) {
 	if n.Kind != yaml.SequenceNode {
-		p.mistake(n, "identity: expected a list, each entry one of header, basic, whoami, anonymous; found %s", describe(n))
+		p.mistake(n, "identity: expected a list, each entry one of %s; found %s", strings.Join(resolverKinds, ", "), describe(n))
 		return
 	}
 	for _, item := range n.Content {
@@ -34,15 +38,15 @@ func (p *parser) identity(n *yaml.Node, file *File) {
 
 func (p *parser) resolver(n *yaml.Node) (Resolver, bool) {
 	kinds := map[string]func(*yaml.Node, *Resolver){
-		"header": p.header, "basic": p.basic, "whoami": p.whoami, "anonymous": p.anonymous,
+		"header": p.header, "basic": p.basic, "jwt": p.jwt, "whoami": p.whoami, "key": p.key, "anonymous": p.anonymous,
 	}
 	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
-		p.mistake(n, "identity: expected a map of one key (header, basic, whoami or anonymous), found %s", describeEntry(n))
+		p.mistake(n, "identity: expected a map of one key (one of %s), found %s", strings.Join(resolverKinds, ", "), describeEntry(n))
 		return Resolver{}, false
 	}
 	before := len(p.mistakes)
 	resolver := Resolver{Line: n.Line}
-	for kind, value := range p.options(n, "identity", "header", "basic", "whoami", "anonymous") {
+	for kind, value := range p.options(n, "identity", resolverKinds...) {
 		resolver.Kind = kind
 		kinds[kind](value, &resolver)
 	}
@@ -85,27 +89,15 @@ func (p *parser) basic(n *yaml.Node, r *Resolver) {
 	}
 }
 
-func (p *parser) whoami(n *yaml.Node, r *Resolver) {
-	fields := p.fields(n, "identity.whoami", "get", "get", "user", "credentials")
-	r.User, r.Credentials = defaultWhoamiUser, []string{defaultCredential}
-	if value := fields["get"]; value != nil {
-		r.Get = p.upstreamPath(value, "identity.whoami.get")
-	}
-	if value := fields["user"]; value != nil {
-		user, ok := p.text(value, "identity.whoami.user", "a path into the answer, such as id or data.account.id")
-		if ok {
-			if _, err := parseJSONPath(user); err != nil {
-				p.mistake(value, "identity.whoami.user: %v", err)
-			}
-		}
-		r.User = user
-	}
-	if value := fields["credentials"]; value != nil {
-		r.Credentials = nil
-		for _, item := range p.list(value, "identity.whoami.credentials") {
-			r.Credentials = append(r.Credentials, p.headerName(item, "identity.whoami.credentials"))
+// userPath answers a path to the user in a JSON document.
+func (p *parser) userPath(n *yaml.Node, what, expected string) string {
+	user, ok := p.text(n, what, expected)
+	if ok {
+		if _, err := parseJSONPath(user); err != nil {
+			p.mistake(n, "%s: %v", what, err)
 		}
 	}
+	return user
 }
 
 func (p *parser) anonymous(n *yaml.Node, r *Resolver) {
@@ -144,6 +136,36 @@ func (p *parser) upstreamPath(n *yaml.Node, what string) string {
 		p.mistake(n, "%s: expected %s, found %s", what, expected, quoted(path))
 	}
 	return path
+}
+
+// location answers a path at the upstream or an absolute URL.
+func (p *parser) location(n *yaml.Node, what string) string {
+	const expected = "a path at the API, such as /me, or an http or https URL without a password"
+	where, ok := p.text(n, what, expected)
+	if !ok {
+		return ""
+	}
+	if strings.HasPrefix(where, "/") {
+		return p.upstreamPath(n, what)
+	}
+	u, err := url.Parse(where)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
+		strings.ContainsFunc(where, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' || r == '#' }) {
+		p.mistake(n, "%s: expected %s, found another text", what, expected) // which may hold a password
+	}
+	return where
+}
+
+// isAbsolute tells what location answered apart.
+func isAbsolute(location string) bool { return location != "" && !strings.HasPrefix(location, "/") }
+
+// certificates answers the option ca, which goes with an absolute URL.
+func (p *parser) certificates(n *yaml.Node, what, location string) string {
+	ca, ok := p.text(n, what, "a file of PEM certificates, such as /etc/ssl/own.pem")
+	if ok && !isAbsolute(location) {
+		p.mistake(n, "%s: expected it beside an absolute URL; --upstream-ca is for the API", what)
+	}
+	return ca
 }
 
 // isToken reports whether name can be a header's or a method's (RFC 9110 §5.6.2).

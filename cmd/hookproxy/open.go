@@ -41,10 +41,11 @@ func (p *program) openFront(context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.closers.add(callers.Close)
 	paths := c.rules.Subscriptions
 	p.proxy, err = proxy.New(proxy.Options{
 		Upstream: c.upstream, Transport: transport, Identity: callers, Publisher: p.publisher,
-		Rules: func() *rules.File { return c.rules },
+		Releaser: p.publisher, Rules: func() *rules.File { return c.rules },
 		Own: subscriptions.NewHandler(subscriptions.HandlerOptions{
 			Store: p.store, Identity: callers, Events: c.rules.Events,
 			Path: paths.Path, EventsPath: paths.EventsPath, AllowTarget: p.addresses().Check,
@@ -84,9 +85,25 @@ func (p *program) tlsConfig() *tls.Config {
 func identityEntries(file *rules.File) []identity.Entry {
 	entries := make([]identity.Entry, len(file.Identity))
 	for i, r := range file.Identity {
-		entries[i] = identity.Entry{Kind: r.Kind, Header: r.Header, Get: r.Get, User: r.User, Credentials: r.Credentials}
+		entries[i] = identity.Entry{
+			Kind: r.Kind, Header: r.Header, Get: r.Get, Post: r.Post, Body: r.Body, CA: r.CA, User: r.User, Credentials: r.Credentials,
+		}
+		if r.JWT != nil {
+			addToken(&entries[i], r.JWT)
+		}
+		if k := r.Key; k != nil {
+			e := &entries[i]
+			e.Header, e.Query, e.Secret, e.Unverified = k.Header, k.Query, identity.Source(k.Secret), k.Unverified
+		}
 	}
 	return entries
+}
+
+func addToken(e *identity.Entry, s *rules.JWTSettings) {
+	e.JWKS, e.Issuer, e.Audience, e.Algorithms, e.Leeway, e.CA = s.JWKS, s.Issuer, s.Audience, s.Algorithms, s.Leeway, s.CA
+	for _, key := range s.Keys {
+		e.Keys = append(e.Keys, identity.Source(key))
+	}
 }
 
 func (p *program) openEngine(context.Context) error {
