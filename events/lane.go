@@ -42,6 +42,7 @@ type lane struct {
 	metrics  *Metrics
 
 	waiting group[*entry]
+	dropped losses // of parked events
 	// turn keeps the group from committing while replay hands over to it.
 	turn sync.Mutex
 	// outage is why Redis is not tried at present; nil: it is.

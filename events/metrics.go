@@ -19,6 +19,7 @@ type Metrics struct {
 	published *prometheus.CounterVec
 	parked    *prometheus.CounterVec
 	lost      prometheus.Counter
+	dropped   prometheus.Counter
 	replayed  prometheus.Counter
 	refused   prometheus.Counter
 	duration  prometheus.Histogram
@@ -42,6 +43,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		parked: f.NewCounterVec(prometheus.CounterOpts{Name: "hookproxy_events_parked_total",
 			Help: "Events made safe that cannot be routed yet, by reason."}, []string{"reason"}),
 		lost:     counter("hookproxy_events_lost_total", "Events that neither Redis nor the spool took in time."),
+		dropped:  counter("hookproxy_events_parked_dropped_total", "Parked events that went, unassigned, to make room for later ones."),
 		replayed: counter("hookproxy_spool_replayed_total", "Spooled events that Redis has taken since."),
 		refused:  counter("hookproxy_spool_refused_total", "Spooled events set aside because Redis refuses them or they cannot be read."),
 		duration: f.NewHistogram(prometheus.HistogramOpts{Name: "hookproxy_publish_seconds",

@@ -5,10 +5,16 @@
 -- KEYS[1]  the lane's prefix
 -- ARGV[1]  how many of the elements go onto events; the rest goes onto parked
 -- ARGV[2…] the elements, oldest first
--- result   the lengths of both lists: {events, parked}
+-- result   how many parked elements had to go to make room, the oldest first
+--
+-- Anybody whose calls the API answers can have events parked, and nothing takes
+-- them off but their caller becoming known or an operator: without a bound they
+-- would fill Redis, and with it the way of everybody else's events.
 --
 -- LPUSH of several elements puts the first one rightmost, so their order holds.
 -- A list is pushed in chunks: Lua's unpack is bounded by its stack.
+
+local PARKED_LIMIT = 10000
 
 local function push(list, from, to)
   for first = from, to, 1000 do
@@ -20,4 +26,8 @@ local last = 1 + tonumber(ARGV[1])
 push('events', 2, last)
 push('parked', last + 1, #ARGV)
 if last > 1 then wake() end
-return {redis.call('LLEN', lane .. 'events'), redis.call('LLEN', lane .. 'parked')}
+
+local over = redis.call('LLEN', lane .. 'parked') - PARKED_LIMIT
+if over <= 0 then return 0 end
+redis.call('LTRIM', lane .. 'parked', 0, PARKED_LIMIT - 1)
+return over

@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hookproxy/hookproxy/internal/layout"
 	"github.com/hookproxy/hookproxy/internal/redistest"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -265,4 +268,32 @@ func TestAPublisherThatCannotWorkIsNotMade(t *testing.T) {
 			NewPublisher(o)
 		}()
 	}
+}
+
+func TestParkedEventsAreBoundedAndTheirLossIsTold(t *testing.T) {
+	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
+		log, told := newLog()
+		p := NewPublisher(Options{Client: newClient(t, s.Addr), Log: log, Deadline: time.Minute})
+		const limit, over = 10_000, 7
+		batch := make([]Event, limit+over)
+		for i := range batch {
+			batch[i] = newEvent(strconv.Itoa(i))
+			batch[i].User, batch[i].Parked = "", "user_unknown"
+		}
+		for chunk := range slices.Chunk(batch, 1000) {
+			if err := p.Publish(t.Context(), chunk); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kept := ids(t, s.Client, lane0.Parked())
+		if len(kept) != limit || kept[0] != strconv.Itoa(over) {
+			t.Errorf("%d are kept, the oldest is %s; want %d and %d", len(kept), kept[0], limit, over)
+		}
+		if got := testutil.ToFloat64(p.metrics.dropped); got != over {
+			t.Errorf("%v are counted as dropped; want %d", got, over)
+		}
+		if !strings.Contains(strings.Join(told.lines(), ""), "too many events are parked") {
+			t.Error("the log does not tell of it")
+		}
+	})
 }

@@ -218,7 +218,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	return nil
 }
 
-// losses counts lost events between two log lines about them.
+// losses counts events lost, in one way, between two log lines about them.
 type losses struct {
 	mu    sync.Mutex
 	count int

@@ -30,9 +30,11 @@ type element struct {
 // second time, and dispatch drops the repetition by the event's id (the lane's
 // seen keys).
 //
+// It answers how many of the oldest parked elements had to make room.
+//
 // No elements at all prove that the lane's node answers and runs the script.
 // PING would not: a cluster client sends it to any node.
-func push(ctx context.Context, client redis.Scripter, lane layout.Lane, elements []element) error {
+func push(ctx context.Context, client redis.Scripter, lane layout.Lane, elements []element) (dropped int, err error) {
 	events := make([]any, 1, 1+len(elements))
 	var parked []any
 	for _, e := range elements {
@@ -43,7 +45,7 @@ func push(ctx context.Context, client redis.Scripter, lane layout.Lane, elements
 		}
 	}
 	events[0] = len(events) - 1
-	return publishScript.Run(ctx, client, lane, append(events, parked...)...).Err()
+	return publishScript.Run(ctx, client, lane, append(events, parked...)...).Int()
 }
 
 // pushWithin is push with a deadline of its own. It takes no context from
@@ -51,7 +53,14 @@ func push(ctx context.Context, client redis.Scripter, lane layout.Lane, elements
 func (l *lane) pushWithin(deadline time.Duration, elements []element) error {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
-	return push(ctx, l.client, l.at, elements)
+	dropped, err := push(ctx, l.client, l.at, elements)
+	if dropped > 0 {
+		l.metrics.dropped.Add(float64(dropped))
+		if count, due := l.dropped.add(dropped, time.Now()); due {
+			l.log.Error("too many events are parked: the oldest are gone", "count", count)
+		}
+	}
+	return err
 }
 
 // passing are the error codes of replies that tell of Redis' state and not of

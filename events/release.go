@@ -110,7 +110,7 @@ func move(ctx context.Context, client redis.UniversalClient, from, to layout.Lan
 		} else if err != nil {
 			return err
 		}
-		if err := push(ctx, client, to, []element{{bytes: assigned}}); err != nil {
+		if _, err := push(ctx, client, to, []element{{bytes: assigned}}); err != nil {
 			return err
 		}
 	}

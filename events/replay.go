@@ -113,7 +113,8 @@ func (l *lane) round(ctx context.Context) error {
 func (l *lane) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probePatience*l.deadline)
 	defer cancel()
-	return push(ctx, l.client, l.at, nil)
+	_, err := push(ctx, l.client, l.at, nil)
+	return err
 }
 
 // handOver replays the rest while nothing is published, or else there would
