@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,78 +16,6 @@ import (
 // for a slow machine; a start that waits for Redis takes longer by far.
 const startBound = 5 * time.Second
 
-// blackHole is the address of a Redis that accepts and never answers, and a
-// function that puts a door to a real one in its place.
-func blackHole(t *testing.T) (addr string, open func(to string)) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	door := &door{opened: make(chan struct{})}
-	var connections sync.WaitGroup
-	connections.Go(func() { // ends with the listener
-		for {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			door.add(connection)
-			connections.Go(func() { door.pass(connection) }) // ends with the connection
-		}
-	})
-	t.Cleanup(func() { _ = listener.Close(); door.close(); connections.Wait() })
-	return listener.Addr().String(), func(to string) { door.to = to; close(door.opened) }
-}
-
-// door hands connections on once it is opened, and takes them in silence before.
-type door struct {
-	to     string
-	opened chan struct{}
-
-	mu          sync.Mutex
-	closed      bool
-	connections []net.Conn
-}
-
-func (d *door) add(connection net.Conn) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.connections = append(d.connections, connection)
-	if d.closed {
-		_ = connection.Close()
-	}
-}
-
-func (d *door) close() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.closed = true
-	for _, connection := range d.connections {
-		_ = connection.Close()
-	}
-}
-
-func (d *door) pass(connection net.Conn) {
-	defer connection.Close()
-	select {
-	case <-d.opened:
-	default:
-		_, _ = io.Copy(io.Discard, connection) // until the other side gives up
-		return
-	}
-	target, err := net.Dial("tcp", d.to)
-	if err != nil {
-		return
-	}
-	d.add(target)
-	var back sync.WaitGroup
-	back.Go(func() { _, _ = io.Copy(connection, target); _ = connection.Close() })
-	_, _ = io.Copy(target, connection)
-	_ = target.Close()
-	back.Wait()
-}
-
 func TestTheAPIIsServedThoughRedisNeverAnswers(t *testing.T) {
 	t.Parallel()
 	for name, parameters := range map[string]string{
@@ -98,7 +23,7 @@ func TestTheAPIIsServedThoughRedisNeverAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr, _ := blackHole(t)
+			addr := newDoor(t).addr
 			begun := time.Now()
 			up := start(t, "--upstream", startSample(t), "--redis", "redis://"+addr+parameters,
 				"--rules", writeRules(t, sampleRules), "--spool", filepath.Join(t.TempDir(), "spool"))
@@ -130,13 +55,13 @@ func TestAnotherLayoutIsFoundOutWhenRedisAnswersAtLast(t *testing.T) {
 	t.Parallel()
 	server := redistest.Mini(t)
 	server.Client.HSet(t.Context(), "hookproxy:layout", "version", "1", "lanes", "4")
-	addr, open := blackHole(t)
-	up := start(t, "--upstream", startSample(t), "--redis", "redis://"+addr,
+	door := newDoor(t)
+	up := start(t, "--upstream", startSample(t), "--redis", "redis://"+door.addr,
 		"--rules", writeRules(t, sampleRules), "--spool", filepath.Join(t.TempDir(), "spool"))
 	if status, body := send(t, "POST", up.front+"/contacts", `{}`); status != 201 {
 		t.Errorf("create: %d %s", status, body)
 	}
-	open(server.Addr)
+	door.open(server.Addr)
 	select {
 	case <-up.exited:
 	case <-time.After(patience):
@@ -162,14 +87,46 @@ func TestEventsWrittenBeforeTheLayoutIsKnownAreDeliveredAfterwards(t *testing.T)
 		t.Fatal(err)
 	}
 
-	addr, open := blackHole(t)
-	second := start(t, append(args, "--redis", "redis://"+addr)...)
+	door := newDoor(t)
+	second := start(t, append(args, "--redis", "redis://"+door.addr)...)
 	if status, body := send(t, "POST", second.front+"/contacts", `{}`); status != 201 {
 		t.Errorf("create: %d %s", status, body)
 	}
-	open(server.Addr)
+	door.open(server.Addr)
 	hooks.await(t, second)
 	awaitReadiness(t, second, http.StatusOK, readiness{Status: "ok", Redis: redisOK, Spool: spoolOK})
+}
+
+func TestARedisThatFallsSilentHoldsUpNeitherProbesNorTheEnd(t *testing.T) {
+	t.Parallel()
+	server := redistest.Mini(t)
+	door := newDoor(t)
+	door.open(server.Addr)
+	const drain = 5 * time.Second
+	up := start(t, "--upstream", startSample(t), "--redis", "redis://"+door.addr, "--drain-timeout", drain.String(),
+		"--rules", writeRules(t, sampleRules), "--spool", filepath.Join(t.TempDir(), "spool"))
+	awaitReadiness(t, up, http.StatusOK, readiness{Status: "ok", Redis: redisOK, Spool: spoolOK})
+	door.fallSilent()
+	client := &http.Client{Timeout: 3 * time.Second} // what the examples give a probe
+	defer client.CloseIdleConnections()
+	for _, path := range []string{"/readyz", "/metrics", "/metrics"} {
+		response, err := client.Get(up.admin + path)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		_ = response.Body.Close()
+	}
+	awaitReadiness(t, up, http.StatusOK, readiness{Status: "degraded", Redis: redisAway, Spool: spoolOK})
+	if status, body := send(t, "POST", up.front+"/contacts", `{}`); status != 201 {
+		t.Errorf("create: %d %s", status, body)
+	}
+	begun := time.Now()
+	if err := up.stop(t); err != nil {
+		t.Errorf("stop: %v\n%s", err, up.log)
+	}
+	if took := time.Since(begun); took > drain+lateGrace {
+		t.Errorf("stopping took %s", took)
+	}
 }
 
 // awaitReadiness waits until /readyz answers a status and a body.
