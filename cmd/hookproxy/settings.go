@@ -136,8 +136,8 @@ func (r *settingReader) upstream(value string) *url.URL {
 	switch {
 	case value == "":
 		r.refuse("upstream", value, "is no URL; say where the API is, such as http://127.0.0.1:3000")
-	case err != nil:
-		r.refuse("upstream", shown, "is not a URL")
+	case err != nil || !strings.Contains(value, "://"):
+		r.refuse("upstream", shown, "is not a URL such as http://127.0.0.1:3000")
 	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "h2c":
 		r.refuse("upstream", shown, "has the scheme %q; http, https or h2c was expected", u.Scheme)
 	case u.Hostname() == "":

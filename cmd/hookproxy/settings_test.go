@@ -33,6 +33,7 @@ func TestABadSettingIsRefusedNamingKeyAndValue(t *testing.T) {
 		{[]string{"--admin", "x"}, `--admin (HOOKPROXY_ADMIN): "x" is not host:port`},
 		{[]string{"--role", "both"}, `--role (HOOKPROXY_ROLE): "both" is none of all, proxy, deliver`},
 		{[]string{"--upstream", "http://u:hush hush@h"}, `"http://…@h" is not a URL`},
+		{[]string{"--upstream", "hush:hush@h"}, `"…@h" is not a URL`},
 		{[]string{"--upstream", "http://h?token=hush"}, `"http://h?…" has more than`},
 		{[]string{"--upstream", "http://h:70000"}, `"http://h:70000" has a port`},
 		{[]string{"--spool", ""}, `--spool (HOOKPROXY_SPOOL): "" names no file`},
