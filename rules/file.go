@@ -15,6 +15,7 @@ const (
 	DefaultSubscriptionsPath = "/api/v1/subscription/"
 	DefaultEventsPath        = "/api/v1/event/"
 	DefaultMaxPerUser        = 100
+	DefaultMaxTotal          = 100_000
 	DefaultMaxBacklog        = 10_000
 	DefaultMaxBody           = 1 << 20
 	DefaultBudget            = 64 << 20
@@ -71,6 +72,8 @@ type SubscriptionSettings struct {
 	Path, EventsPath string
 	// MaxPerUser is how many subscriptions one user may have.
 	MaxPerUser int
+	// MaxTotal is how many subscriptions all users may have together.
+	MaxTotal int
 	// MaxBacklog is how many deliveries may wait for one subscription.
 	MaxBacklog int
 }
@@ -89,7 +92,7 @@ func defaults() *File {
 	return &File{
 		Subscriptions: SubscriptionSettings{
 			Path: DefaultSubscriptionsPath, EventsPath: DefaultEventsPath,
-			MaxPerUser: DefaultMaxPerUser, MaxBacklog: DefaultMaxBacklog,
+			MaxPerUser: DefaultMaxPerUser, MaxTotal: DefaultMaxTotal, MaxBacklog: DefaultMaxBacklog,
 		},
 		Capture: CaptureSettings{MaxBody: DefaultMaxBody, Budget: DefaultBudget},
 	}

@@ -20,7 +20,7 @@ func parsed(t testing.TB, source string) *File {
 
 func TestAnEmptySectionMeansItsDefaults(t *testing.T) {
 	file := parsed(t, "rules:\nresources:\nidentity:\nsubscriptions:\ncapture:\n")
-	want := SubscriptionSettings{Path: "/api/v1/subscription/", EventsPath: "/api/v1/event/", MaxPerUser: 100, MaxBacklog: 10000}
+	want := SubscriptionSettings{Path: "/api/v1/subscription/", EventsPath: "/api/v1/event/", MaxPerUser: 100, MaxTotal: 100000, MaxBacklog: 10000}
 	if file.Subscriptions != want || file.Capture != (CaptureSettings{MaxBody: 1 << 20, Budget: 64 << 20}) {
 		t.Errorf("got %+v, %+v", file.Subscriptions, file.Capture)
 	}
@@ -31,10 +31,10 @@ func TestAnEmptySectionMeansItsDefaults(t *testing.T) {
 
 func TestSettingsAreRead(t *testing.T) {
 	file := parsed(t, `
-subscriptions: {path: /hooks, events_path: /hook-events/, max_per_user: 5, max_backlog: 7}
+subscriptions: {path: /hooks, events_path: /hook-events/, max_per_user: 5, max_total: 6, max_backlog: 7}
 capture: {max_body: 2 MB, budget: 4000000}
 `)
-	want := SubscriptionSettings{Path: "/hooks/", EventsPath: "/hook-events/", MaxPerUser: 5, MaxBacklog: 7}
+	want := SubscriptionSettings{Path: "/hooks/", EventsPath: "/hook-events/", MaxPerUser: 5, MaxTotal: 6, MaxBacklog: 7}
 	if file.Subscriptions != want || file.Capture != (CaptureSettings{MaxBody: 2e6, Budget: 4e6}) {
 		t.Errorf("got %+v, %+v", file.Subscriptions, file.Capture)
 	}

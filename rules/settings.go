@@ -12,13 +12,14 @@ import (
 // Bounds of the settings.
 const (
 	maxMaxPerUser = 100_000
+	maxMaxTotal   = 100_000_000
 	maxMaxBacklog = 10_000_000
 	maxMaxBody    = 64 << 20
 	maxBudget     = 64 << 30
 )
 
 func (p *parser) subscriptions(n *yaml.Node, file *File) {
-	values := p.options(n, "subscriptions", "path", "events_path", "max_per_user", "max_backlog")
+	values := p.options(n, "subscriptions", "path", "events_path", "max_per_user", "max_total", "max_backlog")
 	settings := &file.Subscriptions
 	if v := values["path"]; v != nil {
 		settings.Path = p.ownPath(v, "subscriptions.path", settings.Path)
@@ -28,6 +29,9 @@ func (p *parser) subscriptions(n *yaml.Node, file *File) {
 	}
 	if v := values["max_per_user"]; v != nil {
 		settings.MaxPerUser, _ = p.whole(v, "subscriptions.max_per_user", 1, maxMaxPerUser)
+	}
+	if v := values["max_total"]; v != nil {
+		settings.MaxTotal, _ = p.whole(v, "subscriptions.max_total", 1, maxMaxTotal)
 	}
 	if v := values["max_backlog"]; v != nil {
 		settings.MaxBacklog, _ = p.whole(v, "subscriptions.max_backlog", 1, maxMaxBacklog)

@@ -67,8 +67,9 @@ func TestASessionCookieCountsOnlyForJSONFromItsOwnSite(t *testing.T) {
 			t.Errorf("a preflight is answered with %s", name)
 		}
 	}
-	for _, headers := range [][]string{{"Sec-Fetch-Site", "same-origin"}, {"Origin", r.URL}, nil} {
-		r.send(t, "", "POST", base, body, append(headers, "Cookie", session)...).want(t, 201)
+	for event, headers := range map[string][]string{"deal.won": {"Sec-Fetch-Site", "same-origin"}, "contact.create": {"Origin", r.URL}, "*": nil} {
+		wish := strings.Replace(body, "deal.won", event, 1)
+		r.send(t, "", "POST", base, wish, append(headers, "Cookie", session)...).want(t, 201)
 	}
 	r.send(t, "", "POST", base, body, "Cookie", "session=guess").wantProblem(t, 401, "unauthenticated")
 	r.send(t, "", "POST", base, body).wantProblem(t, 401, "unauthenticated")

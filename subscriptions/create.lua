@@ -1,32 +1,69 @@
--- create stores a subscription and makes it a member of its sets, unless its
--- user has as many as are allowed. A repetition of the same create, which a
--- lost answer may cause, changes nothing.
+-- create stores a subscription and makes it a member of its sets, unless there
+-- is one like it or there are as many as are allowed. A repetition of the same
+-- create, which a lost answer may cause, changes nothing.
+--
+-- Where the user has these events sent to this target already, that subscription
+-- is the answer. It ends when the new request says, and comes back to life if it
+-- had failed: whoever asks for it again is there. One that its owner paused
+-- stays paused.
 --
 -- KEYS[1]  the lane's prefix
--- ARGV[1]  id
--- ARGV[2]  user
--- ARGV[3]  event
--- ARGV[4]  format
--- ARGV[5]  target URL
--- ARGV[6]  active, '1' or '0'
--- ARGV[7]  secret
--- ARGV[8]  how many subscriptions the user may have
--- ARGV[9]  offset of the clock in ms
--- result   when it was created, in ms; 0 where the user has too many
+-- ARGV[1]  offset of the clock in ms
+-- ARGV[2]  id
+-- ARGV[3]  how many subscriptions the user may have
+-- ARGV[4]  how many the lane may have
+-- ARGV[5]  name of the idempotency key, the user in it, or ''
+-- ARGV[6]  digest of the request, for the same key with another
+-- ARGV[7]  seconds for which the key is remembered
+-- ARGV[8]  1 to change nothing where there is such a subscription already
+-- then     field, value … with user, event, format, target_url, active, secret,
+--          description, metadata and expires_at
+-- result   {word, values of FIELDS}: created, existing, replayed or ask (there
+--          is one already, which stays as it is)
+--          {word}: user_limit, total_limit, reused (the key, with another
+--          request) or spent (the key, whose subscription is gone)
 
-local id, user, event, active = ARGV[1], ARGV[2], ARGV[3], ARGV[6]
+local at, id = now(ARGV[1]), ARGV[2]
+local s = given(9)
+s.id = id
 
-local created = redis.call('HGET', subscription_key(id), 'created_at')
-if created then return tonumber(created) end
+if exists(id) then return answer('created', id) end
+sweep(at)
 
-local own = lane .. 'subscriptions:' .. user
-if redis.call('SCARD', own) >= tonumber(ARGV[8]) then return 0 end
+local key = ARGV[5] ~= '' and lane .. 'idempotent:' .. ARGV[5]
+if key then
+  local made, request = string.match(redis.call('GET', key) or '', '^(%S+) (%S+)$')
+  if made and request ~= ARGV[6] then return { 'reused' } end
+  if made and not exists(made) then return { 'spent' } end
+  if made then return answer('replayed', made) end
+end
 
-local at = now(ARGV[9])
+local same = redis.call('HGET', targets_key(s.user), digest(s))
+if same and exists(same) then
+  if ARGV[8] == '1' then return answer('ask', same) end
+  local before = load(same)
+  local revive = s.active == '1' and before.active ~= '1' and before.inactive_reason == 'failing'
+  if revive or s.expires_at ~= before.expires_at then
+    leave(before)
+    before.expires_at = s.expires_at
+    write(same, { expires_at = s.expires_at, updated_at = string.format('%.0f', math.max(at, tonumber(before.created_at))) })
+    join(before)
+  end
+  if revive then activate(same, at) end
+  return answer('existing', same)
+end
+
+if redis.call('SCARD', own_key(s.user)) >= tonumber(ARGV[3]) then return { 'user_limit' } end
+if redis.call('SCARD', everybody) >= tonumber(ARGV[4]) then return { 'total_limit' } end
+
 local stamp = string.format('%.0f', at)
-redis.call('HSET', subscription_key(id), 'id', id, 'user', user, 'event', event, 'format', ARGV[4],
-  'target_url', ARGV[5], 'active', active, 'secret', ARGV[7], 'created_at', stamp, 'updated_at', stamp,
-  'inactive_reason', active == '1' and '' or 'owner')
-redis.call('SADD', own, id)
-redis.call('SADD', lane .. 'subscribers:' .. event .. ':' .. user, id)
-return at
+s.created_at, s.updated_at = stamp, stamp
+if s.active == '1' then
+  s.active_since = stamp
+else
+  s.inactive_reason, s.inactive_since = 'owner', stamp
+end
+write(id, s)
+join(s)
+if key then redis.call('SET', key, id .. ' ' .. ARGV[6], 'EX', ARGV[7]) end
+return answer('created', id)

@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -8,28 +9,13 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// timeFormat is RFC 3339 to the millisecond, which is how exact times are kept.
-const timeFormat = "2006-01-02T15:04:05.000Z07:00"
-
-// resource is a subscription as its owner sees it.
-type resource struct {
-	ID        string `json:"id"`
-	User      string `json:"user"`
-	Event     string `json:"event"`
-	Format    string `json:"format"`
-	TargetURL string `json:"target_url"`
-	Active    bool   `json:"active"`
-	CreatedAt string `json:"created_at"`
-	UpdatedAt string `json:"updated_at"`
-	Secret    string `json:"secret,omitempty"` // in the answer to the POST alone
-}
-
-func resourceOf(s Subscription) resource {
-	return resource{
-		ID: s.ID, User: s.User, Event: s.Event, Format: s.Format, TargetURL: s.TargetURL, Active: s.Active,
-		CreatedAt: s.CreatedAt.Format(timeFormat), UpdatedAt: s.UpdatedAt.Format(timeFormat),
-	}
-}
+const (
+	// maxTries is how often a change is tried on a subscription that others keep
+	// changing.
+	maxTries = 10
+	// maxKey is how long an Idempotency-Key may be, in bytes.
+	maxKey = 255
+)
 
 // eventType is one event that may be subscribed to.
 type eventType struct {
@@ -46,12 +32,20 @@ func (h *handler) listEvents(w http.ResponseWriter, _ *http.Request, _ string) e
 }
 
 func (h *handler) list(w http.ResponseWriter, r *http.Request, user string) error {
+	wanted, err := readListing(r)
+	if err != nil {
+		return err
+	}
 	subs, err := h.store.List(r.Context(), user)
 	if err != nil {
 		return err
 	}
-	list := make([]resource, len(subs))
-	for i, sub := range subs {
+	page, more := wanted.page(subs)
+	if more {
+		w.Header().Set("Link", wanted.next(r, page[len(page)-1]))
+	}
+	list := make([]resource, len(page))
+	for i, sub := range page {
 		list[i] = resourceOf(sub)
 	}
 	h.ok(w, http.StatusOK, list)
@@ -59,6 +53,10 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request, user string) erro
 }
 
 func (h *handler) create(w http.ResponseWriter, r *http.Request, user string) error {
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return err
+	}
 	body, err := readObject(w, r)
 	if err != nil {
 		return err
@@ -67,16 +65,36 @@ func (h *handler) create(w http.ResponseWriter, r *http.Request, user string) er
 	if err != nil {
 		return err
 	}
-	sub, err := h.store.Create(r.Context(), user, wanted)
+	sub, how, err := h.store.Create(r.Context(), user, wanted, key)
 	if err != nil {
 		return err
 	}
-	h.changed("subscription created", sub)
-	shown := resourceOf(sub)
-	shown.Secret = sub.Secret
 	w.Header().Set("Location", slashed(r.URL.EscapedPath())+sub.ID+"/")
-	h.ok(w, http.StatusCreated, shown)
+	if how == Created {
+		h.changed("subscription created", sub)
+		h.showSecret(w, http.StatusCreated, sub)
+		return nil
+	}
+	if how == Replayed {
+		w.Header().Set("Idempotency-Replayed", "true")
+	} else {
+		h.changed("subscription asked for again", sub) // which may have revived it
+	}
+	h.show(w, http.StatusOK, sub)
 	return nil
+}
+
+// idempotencyKey answers the request's key, or "" for none.
+func idempotencyKey(r *http.Request) (string, error) {
+	keys := r.Header.Values("Idempotency-Key")
+	if len(keys) == 0 {
+		return "", nil
+	}
+	unfit := func(c rune) bool { return c <= ' ' || c >= 0x7f }
+	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxKey || strings.ContainsFunc(keys[0], unfit) {
+		return "", violations{{"Idempotency-Key", "must be 1 to 255 visible ASCII characters"}}
+	}
+	return keys[0], nil
 }
 
 func (h *handler) get(w http.ResponseWriter, r *http.Request, user string) error {
@@ -84,7 +102,17 @@ func (h *handler) get(w http.ResponseWriter, r *http.Request, user string) error
 	if err != nil {
 		return err
 	}
-	h.ok(w, http.StatusOK, resourceOf(sub))
+	err = checkConditions(r, sub.ETag)
+	if errors.Is(err, errNotModified) {
+		w.Header().Set("ETag", quoted(sub.ETag))
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h.show(w, http.StatusOK, sub)
 	return nil
 }
 
@@ -93,35 +121,80 @@ func (h *handler) replace(w http.ResponseWriter, r *http.Request, user string) e
 	if err != nil {
 		return err
 	}
-	current, err := h.store.Get(r.Context(), user, idOf(r))
+	// The switch alone is no whole subscription, but what REST Hooks clients
+	// send to turn one on again.
+	if len(body) == 1 && body[0].name == "active" {
+		return h.change(w, r, user, true, body, h.check.patch)
+	}
+	return h.change(w, r, user, conditional(r), body, h.check.replace)
+}
+
+func (h *handler) patch(w http.ResponseWriter, r *http.Request, user string) error {
+	body, err := readObject(w, r)
+	if errors.Is(err, errMediaType) {
+		w.Header().Set("Accept-Patch", "application/merge-patch+json") // RFC 5789 section 2.2
+	}
 	if err != nil {
 		return err
 	}
-	wanted, err := h.check.replace(body, current)
-	if err != nil {
-		return err
+	return h.change(w, r, user, true, body, h.check.patch)
+}
+
+// change reads what a subscription is to become from a body and what it is now,
+// and writes it; where guarded, only if it still is so. A subscription that
+// somebody else changes meanwhile is read again, and preconditions with it.
+func (h *handler) change(w http.ResponseWriter, r *http.Request, user string, guarded bool, body []member,
+	read func([]member, Subscription) (Subscription, error),
+) error {
+	return h.settle(r, user, func(current Subscription) error {
+		wanted, err := read(body, current)
+		if err != nil {
+			return err
+		}
+		if guarded {
+			wanted.ETag = current.ETag
+		}
+		sub, err := h.store.Update(r.Context(), user, wanted)
+		if err != nil {
+			return err
+		}
+		h.changed("subscription updated", sub)
+		h.show(w, http.StatusOK, sub)
+		return nil
+	})
+}
+
+// settle has something done to the subscription that the path names, once its
+// preconditions hold; again where it has changed in between.
+func (h *handler) settle(r *http.Request, user string, do func(current Subscription) error) error {
+	err := ErrChanged
+	for tries := 0; errors.Is(err, ErrChanged) && tries < maxTries; tries++ {
+		var current Subscription
+		if current, err = h.store.Get(r.Context(), user, idOf(r)); err != nil {
+			return err
+		}
+		if err = checkConditions(r, current.ETag); err != nil {
+			return err
+		}
+		err = do(current)
 	}
-	sub, err := h.store.Update(r.Context(), user, wanted)
-	if err != nil {
-		return err
-	}
-	h.changed("subscription updated", sub)
-	h.ok(w, http.StatusOK, resourceOf(sub))
-	return nil
+	return err
 }
 
 func (h *handler) delete(w http.ResponseWriter, r *http.Request, user string) error {
-	sub, err := h.store.Get(r.Context(), user, idOf(r))
-	if err != nil {
-		return err
-	}
-	if err := h.store.Delete(r.Context(), user, sub.ID); err != nil {
-		return err
-	}
-	h.changed("subscription deleted", sub)
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return h.settle(r, user, func(current Subscription) error {
+		etag := ""
+		if conditional(r) {
+			etag = current.ETag
+		}
+		if err := h.store.Delete(r.Context(), user, current.ID, etag); err != nil {
+			return err
+		}
+		h.changed("subscription deleted", current)
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	})
 }
 
 // idOf answers the id that the path names. What cannot be decoded is no id.
@@ -131,6 +204,19 @@ func idOf(r *http.Request) string {
 		return ""
 	}
 	return id
+}
+
+func (h *handler) show(w http.ResponseWriter, status int, sub Subscription) {
+	w.Header().Set("ETag", quoted(sub.ETag))
+	h.ok(w, status, resourceOf(sub))
+}
+
+// showSecret shows a new secret, which is never shown again.
+func (h *handler) showSecret(w http.ResponseWriter, status int, sub Subscription) {
+	shown := resourceOf(sub)
+	shown.Secret = sub.Secret
+	w.Header().Set("ETag", quoted(sub.ETag))
+	h.ok(w, status, shown)
 }
 
 func (h *handler) ok(w http.ResponseWriter, status int, value any) {
@@ -144,5 +230,5 @@ func (h *handler) changed(what string, sub Subscription) {
 	if u, err := url.Parse(sub.TargetURL); err == nil {
 		host = strings.ToLower(u.Hostname())
 	}
-	h.log.Info(what, "subscription", sub.ID, "user", sub.User, "event", sub.Event, "active", sub.Active, "target_host", host)
+	h.log.Info(what, "subscription", sub.ID, "user", sub.User, "event", strings.Join(sub.Events, " "), "active", sub.Active, "target_host", host)
 }

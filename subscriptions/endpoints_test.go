@@ -26,8 +26,10 @@ func TestTheWholeLifeOfASubscription(t *testing.T) {
 		}
 		delete(created, "secret")
 		want := map[string]any{
-			"id": id, "user": "ann", "event": "contact.create", "format": "resthooks", "active": true,
+			"id": id, "user": "ann", "event": "contact.create", "events": []any{"contact.create"}, "format": "resthooks", "active": true,
 			"target_url": "https://hooks.example/a?x=<1>&y=2", "created_at": created["created_at"], "updated_at": created["created_at"],
+			"state": "active", "state_reason": "", "state_since": created["created_at"],
+			"description": "", "metadata": map[string]any{}, "expiration_date": nil, "previous_secret_until": nil,
 		}
 		if diff := cmp.Diff(want, created); diff != "" {
 			t.Errorf("the answer to POST (-want +got):\n%s", diff)
@@ -42,11 +44,13 @@ func TestTheWholeLifeOfASubscription(t *testing.T) {
 		update := `{"event":"deal.won","target_url":"http://other.example:8080/b","format":"raw","active":false}`
 		var updated map[string]any
 		r.send(t, "ann", "PUT", base+id+"/", update).want(t, 200).into(t, &updated)
-		want["event"], want["target_url"], want["format"], want["active"] = "deal.won", "http://other.example:8080/b", "raw", false
+		want["event"], want["events"] = "deal.won", []any{"deal.won"}
+		want["target_url"], want["format"], want["active"] = "http://other.example:8080/b", "raw", false
 		if updated["updated_at"] == want["updated_at"] {
 			t.Error("updated_at did not move")
 		}
 		want["updated_at"] = updated["updated_at"]
+		want["state"], want["state_reason"], want["state_since"] = "paused", "owner", updated["updated_at"]
 		if diff := cmp.Diff(want, updated); diff != "" {
 			t.Errorf("the answer to PUT (-want +got):\n%s", diff)
 		}
@@ -102,7 +106,8 @@ func TestNothingOfAnotherAccountCanBeReadChangedOrDeduced(t *testing.T) {
 		missing := anns.ID[:len(anns.ID)-4] + "0000"
 		body := `{"event":"deal.won","target_url":"https://evil.example/"}`
 		for _, call := range []struct{ method, body string }{
-			{"GET", ""}, {"HEAD", ""}, {"PUT", body}, {"PUT", `{`}, {"PUT", `{"event":1}`}, {"PUT", `{"id":"` + bobs.ID + `"}`}, {"DELETE", ""}, {"PATCH", body}, {"POST", body},
+			{"GET", ""}, {"HEAD", ""}, {"PUT", body}, {"PUT", `{`}, {"PUT", `{"event":1}`}, {"PUT", `{"id":"` + bobs.ID + `"}`}, {"DELETE", ""}, {"POST", body},
+			{"PUT", `{"active":false}`}, {"PATCH", body}, {"PATCH", `{`}, {"PATCH", `{"active":1}`}, {"PATCH", `{}`},
 		} {
 			theirs := r.send(t, "ann", call.method, base+bobs.ID+"/", call.body)
 			none := r.send(t, "ann", call.method, base+missing+"/", call.body)
@@ -167,7 +172,7 @@ func TestWhatWasReadCanBeSentBack(t *testing.T) {
 			change(&other)
 			put(other).wantProblem(t, 422, "invalid", field)
 		}
-		r.send(t, "ann", "PUT", path, `{"active":false}`).wantProblem(t, 422, "invalid", "event", "target_url")
+		r.send(t, "ann", "PUT", path, `{"active":false,"format":"raw"}`).wantProblem(t, 422, "invalid", "event", "target_url")
 		var back resource
 		r.send(t, "ann", "PUT", path, `{"event":"deal.won","target_url":"https://a.example"}`).want(t, 200).into(t, &back)
 		if !back.Active || back.Format != FormatRESTHooks {
@@ -179,9 +184,9 @@ func TestWhatWasReadCanBeSentBack(t *testing.T) {
 // An owner can still pause a subscription that could not be made today.
 func TestWhatDoesNotChangeIsNotCheckedAgain(t *testing.T) {
 	r := newRig(t, redistest.Mini(t))
-	sub, err := r.store.Create(t.Context(), "ann", Subscription{
-		Event: "gone.away", Format: FormatRaw, TargetURL: "http://10.0.0.1/", Active: true,
-	})
+	sub, _, err := r.store.Create(t.Context(), "ann", Subscription{
+		Events: []string{"gone.away"}, Format: FormatRaw, TargetURL: "http://10.0.0.1/", Active: true,
+	}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

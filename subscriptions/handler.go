@@ -42,6 +42,9 @@ type HandlerOptions struct {
 	// trailing slash; both are served. Empty means DefaultPath and
 	// DefaultEventsPath.
 	Path, EventsPath string
+	// Credentials are the headers by which callers are known, for the OpenAPI
+	// description; Authorization stands for Bearer and Basic. Nil means none.
+	Credentials []string
 	// AllowTarget answers an error for an IP address that hooks must not be
 	// sent to. Nil means that all may. Names are not resolved here.
 	AllowTarget func(netip.Addr) error
@@ -57,13 +60,18 @@ type handler struct {
 	events   func() []string
 	check    checker
 	log      *slog.Logger
+
+	path, eventsPath string // with their slash
+	credentials      []string
 }
 
 // NewHandler makes the endpoints:
 //
-//	GET, POST         <path>
-//	GET, PUT, DELETE  <path>{id}/
-//	GET               <events path>
+//	GET, POST                <path>
+//	GET, PUT, PATCH, DELETE  <path>{id}/
+//	POST                     <path>{id}/rotate-secret/
+//	GET                      <path>openapi.json
+//	GET                      <events path>
 //
 // Each needs a caller, and shows and changes only that caller's subscriptions.
 func NewHandler(o HandlerOptions) http.Handler {
@@ -71,6 +79,7 @@ func NewHandler(o HandlerOptions) http.Handler {
 	h := &handler{
 		store: o.Store, identity: o.Identity, events: o.Events, log: o.Log,
 		check: checker{events: o.Events, allowTarget: o.AllowTarget},
+		path:  slashed(o.Path), eventsPath: slashed(o.EventsPath), credentials: o.Credentials,
 	}
 	// SkipClean and UseEncodedPath: paths are taken as they are, and never
 	// answered with a redirect that changes a POST into a GET.
@@ -78,9 +87,11 @@ func NewHandler(o HandlerOptions) http.Handler {
 	router.NotFoundHandler = h.endpoint(h.notFound)
 	h.route(router, o.EventsPath, actions{http.MethodGet: h.listEvents})
 	h.route(router, o.Path, actions{http.MethodGet: h.list, http.MethodPost: h.create})
+	h.route(router, slashed(o.Path)+"openapi.json", actions{http.MethodGet: h.openapi}) // no id has a dot
 	h.route(router, slashed(o.Path)+"{id:[^/]+}", actions{
-		http.MethodGet: h.get, http.MethodPut: h.replace, http.MethodDelete: h.delete,
+		http.MethodGet: h.get, http.MethodPut: h.replace, http.MethodPatch: h.patch, http.MethodDelete: h.delete,
 	})
+	h.route(router, slashed(o.Path)+"{id:[^/]+}/rotate-secret", actions{http.MethodPost: h.rotate})
 	return o.Metrics.count(router)
 }
 

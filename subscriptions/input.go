@@ -1,16 +1,27 @@
 package subscriptions
 
 import (
-	"crypto/subtle"
-	"encoding/json"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
-// maxEventsNamed is how many known events an answer lists.
-const maxEventsNamed = 20
+// Bounds of what a subscriber may set. Texts are counted in Unicode code points.
+const (
+	// maxEventsNamed is how many known events an answer lists.
+	maxEventsNamed = 20
+	// maxEvents is how many events and patterns one subscription may name.
+	maxEvents = 100
+	// maxDescription is how long a description may be.
+	maxDescription = 500
+	// A subscription may have maxMetadata keys, each of up to maxMetadataKey,
+	// with values of up to maxMetadataValue.
+	maxMetadata      = 20
+	maxMetadataKey   = 40
+	maxMetadataValue = 500
+)
 
 // checker reads a subscription from a request body, and refuses what the store
 // must not have.
@@ -21,8 +32,11 @@ type checker struct {
 
 // create reads the body of a POST.
 func (c checker) create(body []member) (Subscription, error) {
-	f := form{members: body}
-	sub := c.read(&f, Subscription{})
+	f := newForm(body)
+	f.settable = "secret, " + settable
+	secret := f.secret()
+	sub := c.read(f, Subscription{})
+	sub.Secret = secret
 	return sub, f.done()
 }
 
@@ -31,30 +45,37 @@ func (c checker) create(body []member) (Subscription, error) {
 // send back what it got. What does not change is not checked again: an owner
 // must be able to pause a subscription whose event has left rules.yaml.
 func (c checker) replace(body []member, current Subscription) (Subscription, error) {
-	f := form{members: body}
+	f := newForm(body)
 	f.same("id", func(v string) bool { return v == current.ID })
 	f.same("user", func(v string) bool { return v == current.User })
-	f.same("secret", func(v string) bool { return subtle.ConstantTimeCompare([]byte(v), []byte(current.Secret)) == 1 })
+	f.same("secret", func(v string) bool { return sameSecret(v, current.Secret) })
 	f.same("created_at", func(v string) bool {
 		at, err := time.Parse(time.RFC3339Nano, v)
 		return err == nil && at.Equal(current.CreatedAt)
 	})
-	// It moves with every write, ours too: were it compared, the same PUT could
+	// These move with writes, ours too: were they compared, the same PUT could
 	// not be sent twice.
-	f.same("updated_at", func(string) bool { return true })
-	sub := c.read(&f, current)
+	for _, moving := range []string{"updated_at", "state", "state_reason", "state_since"} {
+		f.same(moving, func(string) bool { return true })
+	}
+	f.moment("previous_secret_until")
+	sub := c.read(f, current)
 	return sub, f.done()
+}
+
+// patch reads the body of a PATCH: what it leaves out stays (RFC 7396).
+func (c checker) patch(body []member, current Subscription) (Subscription, error) {
+	whole, err := merge(current, body)
+	if err != nil {
+		return Subscription{}, err
+	}
+	return c.replace(whole, current)
 }
 
 // read takes what a subscriber may set. unchanged is what needs no check.
 func (c checker) read(f *form, unchanged Subscription) Subscription {
 	sub := Subscription{ID: unchanged.ID, Format: FormatRESTHooks, Active: true}
-	if event, given := f.text("event"); given {
-		sub.Event = event
-		c.checkEvent(f, event, unchanged.Event)
-	} else {
-		f.missing("event")
-	}
+	sub.Events = c.readEvents(f, unchanged.Events)
 	if target, given := f.text("target_url"); given {
 		sub.TargetURL = target
 		c.checkTarget(f, target, unchanged.TargetURL)
@@ -70,19 +91,75 @@ func (c checker) read(f *form, unchanged Subscription) Subscription {
 	if active, given := f.flag("active"); given {
 		sub.Active = active
 	}
+	if description, given := f.text("description"); given {
+		sub.Description = description
+		if utf8.RuneCountInString(description) > maxDescription {
+			f.bad.add("description", "must not be longer than 500 characters")
+		}
+	}
+	sub.Metadata = readMetadata(f)
+	if at, given := f.moment("expiration_date"); given {
+		sub.ExpiresAt = at
+		if !at.After(time.Now()) && !at.Equal(unchanged.ExpiresAt) {
+			f.bad.add("expiration_date", "must lie in the future")
+		}
+	}
 	return sub
 }
 
-func (c checker) checkEvent(f *form, event, unchanged string) {
-	known := c.events()
-	if event != "" && (event == unchanged || slices.Contains(known, event)) {
-		return
+// readEvents takes event, events, or both where they agree, as they do in what
+// we answer.
+func (c checker) readEvents(f *form, unchanged []string) []string {
+	one, single := f.text("event")
+	many, several := f.texts("events")
+	field := "events"
+	switch {
+	case single && several:
+		if !slices.Equal(many, []string{one}) {
+			f.bad.add("events", "must be event alone where both are given")
+			return nil
+		}
+	case single:
+		many, field = []string{one}, "event"
+	case several && (len(many) == 0 || len(many) > maxEvents):
+		f.bad.add("events", "must be 1 to 100 events")
+	case !several && !f.hasFailed("events"):
+		f.missing("event")
 	}
+	slices.Sort(many)
+	if len(slices.Compact(slices.Clone(many))) < len(many) {
+		f.bad.add(field, "must name each event once")
+		return nil
+	}
+	for _, event := range many {
+		if !c.isEvent(event, unchanged) {
+			f.bad.add(field, c.eventsThereAre())
+			break
+		}
+	}
+	return many
+}
+
+func (c checker) isEvent(event string, unchanged []string) bool {
+	if event == "*" || (event != "" && slices.Contains(unchanged, event)) {
+		return true
+	}
+	noun, isPattern := strings.CutSuffix(event, ".*")
+	return slices.ContainsFunc(c.events(), func(known string) bool {
+		if isPattern {
+			return strings.HasPrefix(known, noun+".") && !strings.Contains(noun, ".")
+		}
+		return known == event
+	})
+}
+
+func (c checker) eventsThereAre() string {
+	known := c.events()
 	message := "must be an event that exists: " + strings.Join(known[:min(len(known), maxEventsNamed)], ", ")
 	if len(known) > maxEventsNamed {
 		message += " …"
 	}
-	f.bad.add("event", message)
+	return message + "; or all that begin with the same word, as in contact.*; or *"
 }
 
 func (c checker) checkTarget(f *form, target, unchanged string) {
@@ -100,71 +177,19 @@ func (c checker) checkTarget(f *form, target, unchanged string) {
 	}
 }
 
-// form takes fields out of a body one by one. What is left at the end is
-// unknown.
-type form struct {
-	members []member
-	failed  []string // fields given, but of the wrong type
-	bad     violations
-}
-
-// take removes a member and answers its value, or false where it is not there.
-func (f *form) take(name string) (json.RawMessage, bool) {
-	i := slices.IndexFunc(f.members, func(m member) bool { return m.name == name })
-	if i < 0 {
-		return nil, false
+func readMetadata(f *form) map[string]string {
+	metadata, given := f.object("metadata")
+	if !given || len(metadata) == 0 {
+		return nil
 	}
-	value := f.members[i].value
-	f.members = slices.Delete(f.members, i, i+1)
-	return value, true
-}
-
-// text answers a string. A wrong type is noted, and answered as not given.
-func (f *form) text(name string) (text string, given bool) {
-	value, given := f.take(name)
-	if given && (value[0] != '"' || json.Unmarshal(value, &text) != nil) {
-		f.wrong(name, "must be a string")
-		return "", false
+	if len(metadata) > maxMetadata {
+		f.bad.add("metadata", "must not have more than 20 keys")
 	}
-	return text, given
-}
-
-// flag answers a boolean, as text does a string.
-func (f *form) flag(name string) (on, given bool) {
-	value, given := f.take(name)
-	if given && string(value) != "true" && string(value) != "false" {
-		f.wrong(name, "must be true or false")
-		return false, false
+	for key, value := range metadata {
+		if n := utf8.RuneCountInString(key); n < 1 || n > maxMetadataKey || utf8.RuneCountInString(value) > maxMetadataValue {
+			f.bad.add("metadata", "must have keys of 1 to 40 characters, and values of at most 500")
+			break
+		}
 	}
-	return string(value) == "true", given
-}
-
-// same takes a field that only the server sets.
-func (f *form) same(name string, equal func(string) bool) {
-	if value, given := f.text(name); given && !equal(value) {
-		f.bad.add(name, "must stay as it is, or be left out")
-	}
-}
-
-func (f *form) wrong(name, message string) {
-	f.failed = append(f.failed, name)
-	f.bad.add(name, message)
-}
-
-// missing notes that a field is required, unless it was given amiss.
-func (f *form) missing(name string) {
-	if !slices.Contains(f.failed, name) {
-		f.bad.add(name, "must be given")
-	}
-}
-
-// done answers all that was wrong, unknown fields too.
-func (f *form) done() error {
-	for _, m := range f.members {
-		f.bad.add(m.name, "is not a field that can be set; those are event, target_url, format and active")
-	}
-	if len(f.bad) > 0 {
-		return f.bad
-	}
-	return nil
+	return metadata
 }

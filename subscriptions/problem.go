@@ -25,7 +25,8 @@ var (
 
 // problem is the body of every refusal (RFC 9457).
 type problem struct {
-	// Type stays the same across versions; clients may go by it.
+	// Type stays the same across versions; clients may go by it. All are listed
+	// in docs/problems.md.
 	Type   string     `json:"type"`
 	Title  string     `json:"title"`
 	Status int        `json:"status"`
@@ -45,6 +46,13 @@ var refusals = []struct {
 	{ErrUnavailable, http.StatusServiceUnavailable, "store-unavailable", "Subscriptions cannot be reached now"},
 	{ErrNotFound, http.StatusNotFound, "not-found", "There is no such subscription"},
 	{ErrLimit, http.StatusUnprocessableEntity, "too-many-subscriptions", "There are as many subscriptions as are allowed"},
+	{ErrFull, http.StatusTooManyRequests, "full", "There are as many subscriptions of all users as are allowed"},
+	{ErrDuplicate, http.StatusConflict, "duplicate", "There is such a subscription already"},
+	{ErrOtherSecret, http.StatusConflict, "other-secret", "The subscription has another secret"},
+	{ErrChanged, http.StatusConflict, "conflict", "The subscription keeps being changed by others"},
+	{ErrKeyReused, http.StatusUnprocessableEntity, "idempotency-key-reused", "The Idempotency-Key belongs to another request"},
+	{ErrKeySpent, http.StatusConflict, "idempotency-key-spent", "What the Idempotency-Key made is gone"},
+	{errPrecondition, http.StatusPreconditionFailed, "precondition-failed", "A precondition does not hold"},
 	{errMethod, http.StatusMethodNotAllowed, "method-not-allowed", "The method does not apply here"},
 	{errCrossOrigin, http.StatusForbidden, "cross-origin", "Requests from other origins are refused"},
 	{errMediaType, http.StatusUnsupportedMediaType, "unsupported-media-type", "The body is of another type"},

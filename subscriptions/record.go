@@ -1,39 +1,134 @@
 package subscriptions
 
 import (
+	"crypto/sha1"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // fields are those of a subscription's hash that its owner or we write, in the
-// order that decode reads them. Delivery keeps its own beside them.
+// order that scripts answer them. Delivery keeps its own beside them.
 var fields = []string{
-	"id", "user", "event", "format", "target_url", "active", "inactive_reason", "secret", "created_at", "updated_at",
+	"id", "user", "event", "format", "target_url", "active", "inactive_reason", "created_at", "updated_at",
+	"active_since", "inactive_since", "description", "metadata", "expires_at",
+	"previous_secret_until", "secret", "previous_secret",
 }
 
-// decode reads the values of fields. It answers false where there is no
-// subscription.
-func decode(values []any) (s Subscription, found bool, err error) {
-	text := make([]string, len(fields))
+// secretFields are those that do not count into an ETag.
+var secretFields = []string{"secret", "previous_secret"}
+
+// record is a subscription's hash: the values of fields, by name.
+type record map[string]string
+
+// readRecord reads the values of fields. A missing one is empty.
+func readRecord(values []any) record {
+	r := make(record, len(fields))
 	for i, value := range values {
-		text[i], _ = value.(string) // nil where the field is missing
+		if text, ok := value.(string); ok && i < len(fields) {
+			r[fields[i]] = text
+		}
 	}
-	s = Subscription{
-		ID: text[0], User: text[1], Event: text[2], Format: text[3], TargetURL: text[4],
-		Active: text[5] == "1", InactiveReason: text[6], Secret: text[7],
+	return r
+}
+
+// etag is what etag in subscription.lua makes of the same values.
+func (r record) etag() string {
+	var shown []string
+	for _, field := range fields {
+		if !slices.Contains(secretFields, field) {
+			shown = append(shown, r[field])
+		}
 	}
-	if s.ID == "" {
+	sum := sha1.Sum([]byte(strings.Join(shown, "\n")))
+	return hex.EncodeToString(sum[:])
+}
+
+// decode answers the subscription, its secret as it is kept, or false where there
+// is none.
+func (r record) decode() (s Subscription, found bool, err error) {
+	if r["id"] == "" {
 		return Subscription{}, false, nil
 	}
-	for i, at := range []*time.Time{&s.CreatedAt, &s.UpdatedAt} {
-		ms, err := strconv.ParseInt(text[8+i], 10, 64)
-		if err != nil {
-			return Subscription{}, false, fmt.Errorf("subscription %s: %s is not a time in ms", s.ID, fields[8+i])
+	s = Subscription{
+		ID: r["id"], User: r["user"], Events: strings.Fields(r["event"]), Format: r["format"], TargetURL: r["target_url"],
+		Active: r["active"] == "1", InactiveReason: r["inactive_reason"], Description: r["description"],
+		Secret: r["secret"], ETag: r.etag(),
+	}
+	since := "active_since"
+	if !s.Active {
+		since = "inactive_since"
+	}
+	// Where there is no such time, the state has changed with the last write.
+	if r[since] == "" {
+		since = "updated_at"
+	}
+	for _, at := range []struct {
+		field string
+		time  *time.Time
+	}{{"created_at", &s.CreatedAt}, {"updated_at", &s.UpdatedAt}, {since, &s.StateSince}, {"expires_at", &s.ExpiresAt}, {"previous_secret_until", &s.PreviousSecretUntil}} {
+		if *at.time, err = r.time(at.field); err != nil {
+			return Subscription{}, false, fmt.Errorf("subscription %s: %w", s.ID, err)
 		}
-		*at = fromMilli(ms)
+	}
+	if r["metadata"] != "" {
+		if err := json.Unmarshal([]byte(r["metadata"]), &s.Metadata); err != nil {
+			return Subscription{}, false, fmt.Errorf("subscription %s: metadata is not JSON", s.ID)
+		}
 	}
 	return s, true, nil
+}
+
+// time answers a time that is kept in ms. Those ahead may be missing.
+func (r record) time(field string) (time.Time, error) {
+	if ahead := field == "expires_at" || field == "previous_secret_until"; ahead && r[field] == "" {
+		return time.Time{}, nil
+	}
+	ms, err := strconv.ParseInt(r[field], 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s is not a time in ms", field)
+	}
+	return fromMilli(ms), nil
+}
+
+// owned answers the fields that an owner sets. Empty ones are removed from the
+// hash.
+func (s Subscription) owned() (record, error) {
+	r := record{
+		"event": joinEvents(s.Events), "format": s.Format, "target_url": s.TargetURL, "active": flag(s.Active),
+		"description": s.Description, "metadata": "", "expires_at": "",
+	}
+	if len(s.Metadata) > 0 {
+		metadata, err := json.Marshal(s.Metadata)
+		if err != nil {
+			return nil, fmt.Errorf("encode metadata: %w", err)
+		}
+		r["metadata"] = string(metadata)
+	}
+	if !s.ExpiresAt.IsZero() {
+		r["expires_at"] = strconv.FormatInt(s.ExpiresAt.UnixMilli(), 10)
+	}
+	return r, nil
+}
+
+// arguments puts the fields behind a script's other arguments.
+func (r record) arguments(first ...any) []any {
+	for _, field := range slices.Sorted(maps.Keys(r)) {
+		first = append(first, field, r[field])
+	}
+	return first
+}
+
+// joinEvents answers events as they are kept: sorted, each once, a space between
+// two.
+func joinEvents(events []string) string {
+	sorted := slices.Sorted(slices.Values(events))
+	return strings.Join(slices.Compact(sorted), " ")
 }
 
 func fromMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

@@ -3,7 +3,6 @@ package subscriptions
 import (
 	"cmp"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,6 +20,13 @@ var (
 	ErrNotFound = errors.New("no such subscription")
 	// ErrLimit says that the user has as many subscriptions as are allowed.
 	ErrLimit = errors.New("too many subscriptions")
+	// ErrFull says that all users together have as many as are allowed.
+	ErrFull = errors.New("too many subscriptions of all users")
+	// ErrChanged says that a subscription is no longer as it was expected to be.
+	ErrChanged = errors.New("subscription has changed")
+	// ErrDuplicate says that another subscription of the user's sends these
+	// events to this target.
+	ErrDuplicate = errors.New("another subscription sends these events to this target_url")
 	// ErrUnavailable says that Redis could not do what it was asked.
 	ErrUnavailable = errors.New("subscription store unavailable")
 )
@@ -28,23 +34,12 @@ var (
 const (
 	// DefaultMaxPerUser is how many subscriptions a user may have.
 	DefaultMaxPerUser = 100
+	// DefaultMaxTotal is how many subscriptions all users may have together.
+	DefaultMaxTotal = 100_000
 	// redisTimeout bounds what one call of the store may wait for Redis.
 	redisTimeout = 2 * time.Second
 	// readAtOnce is how many subscriptions of a list one round trip reads.
 	readAtOnce = 500
-)
-
-var (
-	//go:embed create.lua
-	createLua string
-	//go:embed update.lua
-	updateLua string
-	//go:embed delete.lua
-	deleteLua string
-
-	createScript = layout.NewScript(createLua)
-	updateScript = layout.NewScript(updateLua)
-	deleteScript = layout.NewScript(deleteLua)
 )
 
 // StoreOptions configures NewStore.
@@ -56,6 +51,13 @@ type StoreOptions struct {
 	// MaxPerUser is how many subscriptions a user may have. Zero means
 	// DefaultMaxPerUser.
 	MaxPerUser int
+	// MaxTotal is how many subscriptions all users may have together. Zero means
+	// DefaultMaxTotal. With several lanes, creations at the same moment in
+	// different lanes can exceed it by a few.
+	MaxTotal int
+	// Secrets seals what is kept of secrets. Nil: they are kept as they are.
+	// Whoever signs with them must open them with the same keys.
+	Secrets *Sealer
 	// Offset moves Redis' clock by some ms, for tests. Nil means not at all.
 	Offset func() int64
 }
@@ -70,43 +72,21 @@ type Store struct {
 	client     redis.UniversalClient
 	layout     layout.Layout
 	maxPerUser int
+	maxTotal   int
+	secrets    *Sealer
 	offset     func() int64
 }
 
 // NewStore makes a store. It does not speak to Redis yet.
 func NewStore(o StoreOptions) *Store {
-	if o.MaxPerUser <= 0 {
-		o.MaxPerUser = DefaultMaxPerUser
-	}
+	o.MaxPerUser = cmp.Or(max(o.MaxPerUser, 0), DefaultMaxPerUser)
+	o.MaxTotal = cmp.Or(max(o.MaxTotal, 0), DefaultMaxTotal)
 	if o.Offset == nil {
 		o.Offset = func() int64 { return 0 }
 	}
-	return &Store{client: o.Client, layout: o.Layout, maxPerUser: o.MaxPerUser, offset: o.Offset}
-}
-
-// Create stores a new subscription of a user: its Event, Format, TargetURL and
-// Active. It answers the subscription with the rest filled in, or ErrLimit.
-func (s *Store) Create(ctx context.Context, user string, sub Subscription) (Subscription, error) {
-	if user == "" {
-		return Subscription{}, errors.New("a subscription needs a user")
+	return &Store{
+		client: o.Client, layout: o.Layout, maxPerUser: o.MaxPerUser, maxTotal: o.MaxTotal, secrets: o.Secrets, offset: o.Offset,
 	}
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	defer cancel()
-	lane := s.layout.Of(user)
-	sub.ID, sub.User, sub.Secret = newID(lane), user, newSecret()
-	at, err := createScript.Run(ctx, s.client, lane, sub.ID, user, sub.Event, sub.Format, sub.TargetURL,
-		flag(sub.Active), sub.Secret, s.maxPerUser, s.offset()).Int64()
-	if err != nil {
-		return Subscription{}, unavailable("create", err)
-	}
-	if at == 0 {
-		return Subscription{}, fmt.Errorf("%w: at most %d a user", ErrLimit, s.maxPerUser)
-	}
-	sub.CreatedAt, sub.UpdatedAt, sub.InactiveReason = fromMilli(at), fromMilli(at), ""
-	if !sub.Active {
-		sub.InactiveReason = InactiveByOwner
-	}
-	return sub, nil
 }
 
 // Get answers one of a user's subscriptions, or ErrNotFound.
@@ -121,7 +101,7 @@ func (s *Store) Get(ctx context.Context, user, id string) (Subscription, error) 
 	if err != nil {
 		return Subscription{}, unavailable("get", err)
 	}
-	sub, found, err := decode(values)
+	sub, found, err := s.decode(values)
 	if err != nil {
 		return Subscription{}, err
 	}
@@ -139,7 +119,7 @@ func (s *Store) List(ctx context.Context, user string) ([]Subscription, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	lane := s.layout.Of(user)
-	ids, err := s.client.SMembers(ctx, lane.Subscriptions(user)).Result()
+	ids, err := listScript.Run(ctx, s.client, lane, s.offset(), user).StringSlice()
 	if err != nil {
 		return nil, unavailable("list", err)
 	}
@@ -149,10 +129,12 @@ func (s *Store) List(ctx context.Context, user string) ([]Subscription, error) {
 			return nil, err
 		}
 	}
-	slices.SortFunc(list, func(a, b Subscription) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(list, byAge)
 	return list, nil
+}
+
+func byAge(a, b Subscription) int {
+	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID))
 }
 
 // read appends the user's subscriptions of some ids. One deleted since the ids
@@ -168,7 +150,7 @@ func (s *Store) read(ctx context.Context, lane layout.Lane, user string, ids []s
 		return nil, unavailable("list", err)
 	}
 	for _, result := range results {
-		sub, found, err := decode(result.(*redis.SliceCmd).Val())
+		sub, found, err := s.decode(result.(*redis.SliceCmd).Val())
 		if err != nil {
 			return nil, err
 		}
@@ -179,45 +161,45 @@ func (s *Store) read(ctx context.Context, lane layout.Lane, user string, ids []s
 	return list, nil
 }
 
-// Update replaces Event, Format, TargetURL and Active of the user's
-// subscription sub.ID, and answers ErrNotFound where there is none. Setting it
-// active clears what counted against its target and has what was kept
-// delivered.
+// Update replaces what an owner sets of the user's subscription sub.ID: Events,
+// Format, TargetURL, Active, Description, Metadata and ExpiresAt. It answers
+// ErrNotFound where there is none, ErrDuplicate, and, where sub.ETag is not
+// empty and no longer the subscription's, ErrChanged. Setting it active clears
+// what counted against its target and has what was kept delivered.
 func (s *Store) Update(ctx context.Context, user string, sub Subscription) (Subscription, error) {
 	lane, ok := s.owned(user, sub.ID)
 	if !ok {
 		return Subscription{}, ErrNotFound
 	}
+	owned, err := sub.owned()
+	if err != nil {
+		return Subscription{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	at, err := updateScript.Run(ctx, s.client, lane, sub.ID, user, sub.Event, sub.Format, sub.TargetURL,
-		flag(sub.Active), s.offset()).Int64()
+	reply, err := updateScript.Run(ctx, s.client, lane, owned.arguments(s.offset(), sub.ID, user, sub.ETag)...).Slice()
 	if err != nil {
 		return Subscription{}, unavailable("update", err)
 	}
-	if at == 0 {
-		return Subscription{}, ErrNotFound
-	}
-	return s.Get(ctx, user, sub.ID)
+	_, updated, err := s.readReply(reply)
+	return updated, err
 }
 
-// Delete ends one of a user's subscriptions, or answers ErrNotFound. What was
-// kept for it is never delivered.
-func (s *Store) Delete(ctx context.Context, user, id string) error {
+// Delete ends one of a user's subscriptions, or answers ErrNotFound; where etag
+// is not empty and no longer the subscription's, ErrChanged. What was kept for
+// it is never delivered.
+func (s *Store) Delete(ctx context.Context, user, id, etag string) error {
 	lane, ok := s.owned(user, id)
 	if !ok {
 		return ErrNotFound
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	deleted, err := deleteScript.Run(ctx, s.client, lane, id, user).Int64()
+	word, err := deleteScript.Run(ctx, s.client, lane, id, user, etag).Text()
 	if err != nil {
 		return unavailable("delete", err)
 	}
-	if deleted == 0 {
-		return ErrNotFound
-	}
-	return nil
+	return refusalOf(word)
 }
 
 // Remove ends a subscription whosever it is, for a target that answered 410
@@ -230,7 +212,7 @@ func (s *Store) Remove(ctx context.Context, id string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	if err := deleteScript.Run(ctx, s.client, lane, id, "").Err(); err != nil {
+	if err := deleteScript.Run(ctx, s.client, lane, id, "", "").Err(); err != nil {
 		return unavailable("remove", err)
 	}
 	return nil
@@ -241,6 +223,54 @@ func (s *Store) Remove(ctx context.Context, id string) error {
 func (s *Store) owned(user, id string) (layout.Lane, bool) {
 	lane, ok := laneOf(s.layout, id)
 	return lane, ok && user != "" && lane == s.layout.Of(user)
+}
+
+// decode reads the values of fields. A secret that cannot be opened is left out:
+// its owner can still see and delete the subscription, and rotate the secret.
+func (s *Store) decode(values []any) (sub Subscription, found bool, err error) {
+	sub, found, err = readRecord(values).decode()
+	if found {
+		if sub.Secret, err = s.secrets.Open(sub.ID, sub.Secret); errors.Is(err, ErrSealed) {
+			sub.Secret, err = "", nil
+		}
+	}
+	return sub, found, err
+}
+
+// readReply reads what a script answers about one subscription: a word, and
+// where there is a subscription, the values of fields.
+func (s *Store) readReply(reply []any) (word string, sub Subscription, err error) {
+	word, _ = reply[0].(string)
+	if err := refusalOf(word); err != nil || len(reply) < 2 {
+		return word, Subscription{}, err
+	}
+	values, _ := reply[1].([]any)
+	sub, found, err := s.decode(values)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	return word, sub, err
+}
+
+// refusalOf answers the error that a script's word stands for.
+func refusalOf(word string) error {
+	switch word {
+	case "missing":
+		return ErrNotFound
+	case "conflict":
+		return ErrChanged
+	case "duplicate":
+		return ErrDuplicate
+	case "user_limit":
+		return ErrLimit
+	case "total_limit":
+		return ErrFull
+	case "reused":
+		return ErrKeyReused
+	case "spent":
+		return ErrKeySpent
+	}
+	return nil
 }
 
 func unavailable(what string, err error) error {

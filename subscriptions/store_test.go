@@ -18,20 +18,25 @@ import (
 )
 
 func wanted(event string) Subscription {
-	return Subscription{Event: event, Format: FormatRESTHooks, TargetURL: "https://hooks.example/", Active: true}
+	return Subscription{Events: []string{event}, Format: FormatRESTHooks, TargetURL: "https://hooks.example/", Active: true}
 }
 
 func mustCreate(t testing.TB, s *Store, user string, sub Subscription) Subscription {
 	t.Helper()
-	made, err := s.Create(t.Context(), user, sub)
+	made, how, err := s.Create(t.Context(), user, sub, "")
+	if err == nil && how != Created {
+		t.Fatalf("it was not created: %s", how)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return made
 }
 
+// mustUpdate updates a subscription whatever has become of it since it was read.
 func mustUpdate(t testing.TB, s *Store, user string, sub Subscription) Subscription {
 	t.Helper()
+	sub.ETag = ""
 	updated, err := s.Update(t.Context(), user, sub)
 	if err != nil {
 		t.Fatal(err)
@@ -76,13 +81,13 @@ func TestASubscriptionStandsInTheSetsItIsFoundBy(t *testing.T) {
 		ms := a.CreatedAt.UnixMilli()
 		want := map[string]string{
 			"id": a.ID, "user": "ann", "event": "contact.create", "format": "resthooks", "target_url": "https://hooks.example/", "active": "1",
-			"secret": a.Secret, "created_at": redisInt(ms), "updated_at": redisInt(ms), "inactive_reason": "",
+			"secret": a.Secret, "created_at": redisInt(ms), "updated_at": redisInt(ms), "active_since": redisInt(ms),
 		}
 		if diff := cmp.Diff(want, hash(t, r.Client, a.ID)); diff != "" {
 			t.Errorf("the hash (-want +got):\n%s", diff)
 		}
 
-		b.Event = "contact.create"
+		b.Events, b.TargetURL = []string{"contact.create"}, "https://hooks.example/b"
 		b = mustUpdate(t, s, "ann", b)
 		wantMembers(t, r.Client, lane.Subscribers("contact.create", "ann"), a.ID, b.ID)
 		wantMembers(t, r.Client, lane.Subscribers("deal.won", "ann"))
@@ -91,14 +96,15 @@ func TestASubscriptionStandsInTheSetsItIsFoundBy(t *testing.T) {
 			t.Errorf("%v; the list (-want +got):\n%s", err, diff)
 		}
 
-		if err := s.Delete(t.Context(), "ann", a.ID); err != nil {
+		if err := s.Delete(t.Context(), "ann", a.ID, ""); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Remove(t.Context(), b.ID); err != nil {
 			t.Fatal(err)
 		}
 		wantMembers(t, r.Client, lane.Purge(), a.ID, b.ID)
-		left := []string{lane.Purge(), lane.Wake(), lane.Subscription(c.ID), lane.Subscribers("contact.create", "bob:{1}"), lane.Subscriptions("bob:{1}")}
+		left := []string{lane.Purge(), lane.Wake(), lane.Subscription(c.ID), lane.Subscribers("contact.create", "bob:{1}"), lane.Subscriptions("bob:{1}"),
+			lane.Targets("bob:{1}"), lane.AllSubscriptions()}
 		keys, err := r.Client.Keys(t.Context(), "*").Result()
 		if err != nil || !slices.Equal(slices.Sorted(slices.Values(keys)), slices.Sorted(slices.Values(left))) {
 			t.Errorf("the keys left are %q, %v", keys, err)
@@ -118,7 +124,7 @@ func TestWhatIsNotTheUsersIsNotFound(t *testing.T) {
 		for _, user := range []string{"bob", "", "ann ", "Ann"} {
 			_, get := s.Get(t.Context(), user, sub.ID)
 			_, update := s.Update(t.Context(), user, other)
-			for _, err := range []error{get, update, s.Delete(t.Context(), user, sub.ID)} {
+			for _, err := range []error{get, update, s.Delete(t.Context(), user, sub.ID, "")} {
 				if !errors.Is(err, ErrNotFound) {
 					t.Errorf("to %q: %v", user, err)
 				}
@@ -127,7 +133,7 @@ func TestWhatIsNotTheUsersIsNotFound(t *testing.T) {
 				t.Errorf("%q lists %v, %v", user, list, err)
 			}
 		}
-		if _, err := s.Create(t.Context(), "", wanted("deal.won")); err == nil {
+		if _, _, err := s.Create(t.Context(), "", wanted("deal.won"), ""); err == nil {
 			t.Error("nobody has a subscription")
 		}
 		for _, id := range []string{"", "0-x", "1" + sub.ID[1:], "x"} {
@@ -146,9 +152,11 @@ func TestTheLimitHoldsAgainstManyAtOnce(t *testing.T) {
 		s := NewStore(StoreOptions{Client: r.Client})
 		var made, refused atomic.Int64
 		var clients sync.WaitGroup
-		for range 200 {
+		for i := range 200 {
 			clients.Go(func() {
-				_, err := s.Create(t.Context(), "ann", wanted("deal.won"))
+				sub := wanted("deal.won")
+				sub.TargetURL += strconv.Itoa(i)
+				_, _, err := s.Create(t.Context(), "ann", sub, "")
 				switch {
 				case err == nil:
 					made.Add(1)
@@ -167,7 +175,7 @@ func TestTheLimitHoldsAgainstManyAtOnce(t *testing.T) {
 		if err != nil || len(list) != 100 || len(members(t, r.Client, lane0().Subscribers("deal.won", "ann"))) != 100 {
 			t.Errorf("%d are listed, %v", len(list), err)
 		}
-		if err := s.Delete(t.Context(), "ann", list[0].ID); err != nil {
+		if err := s.Delete(t.Context(), "ann", list[0].ID, ""); err != nil {
 			t.Fatal(err)
 		}
 		mustCreate(t, s, "ann", wanted("deal.won"))
@@ -178,9 +186,18 @@ func TestACreateSentTwiceMakesOneSubscription(t *testing.T) {
 	redistest.Run(t, func(t *testing.T, r *redistest.Server) {
 		s := NewStore(StoreOptions{Client: r.Client, MaxPerUser: 1})
 		sub := mustCreate(t, s, "ann", wanted("deal.won"))
-		again, err := createScript.Run(t.Context(), r.Client, lane0(), sub.ID, "ann", sub.Event, sub.Format, sub.TargetURL, "1", sub.Secret, 1, 5000).Int64()
-		if err != nil || again != sub.CreatedAt.UnixMilli() {
-			t.Errorf("the repetition answered %d, %v", again, err)
+		owned, err := sub.owned()
+		if err != nil {
+			t.Fatal(err)
+		}
+		owned["user"], owned["secret"] = "ann", sub.Secret
+		reply, err := createScript.Run(t.Context(), r.Client, lane0(), owned.arguments(5000, sub.ID, 1, 1, "", "", 1, "0")...).Slice()
+		if err != nil {
+			t.Fatal(err)
+		}
+		word, again, err := s.readReply(reply)
+		if diff := cmp.Diff(sub, again); word != "created" || diff != "" || err != nil {
+			t.Errorf("the repetition answered %s, %v (-want +got):\n%s", word, err, diff)
 		}
 	})
 }
@@ -205,10 +222,17 @@ func TestAnEditLeavesTheFailureStateAlone(t *testing.T) {
 		s := NewStore(StoreOptions{Client: r.Client})
 		for _, active := range []bool{true, false} {
 			sub := mustCreate(t, s, "ann", wanted("deal.won"))
-			want := failing(t, r.Client, sub.ID, "active", flag(active), "inactive_reason", map[bool]string{false: InactiveByFailure}[active])
-			sub.TargetURL, sub.Format, sub.Event, sub.Active = "https://new.example/", FormatRaw, "contact.create", active
+			more := []string{"active", flag(active)}
+			if !active {
+				more = append(more, "inactive_reason", InactiveByFailure)
+			}
+			want := failing(t, r.Client, sub.ID, more...)
+			sub.TargetURL, sub.Format, sub.Events, sub.Active = "https://new.example/"+flag(active), FormatRaw, []string{"contact.create"}, active
 			got := mustUpdate(t, s, "ann", sub)
-			want["target_url"], want["format"], want["event"] = sub.TargetURL, sub.Format, sub.Event
+			if !active {
+				want["inactive_since"] = redisInt(sub.UpdatedAt.UnixMilli()) // as updated_at was: failing by now, and since then
+			}
+			want["target_url"], want["format"], want["event"] = sub.TargetURL, sub.Format, sub.Events[0]
 			want["updated_at"] = redisInt(got.UpdatedAt.UnixMilli())
 			if diff := cmp.Diff(want, hash(t, r.Client, sub.ID)); diff != "" {
 				t.Errorf("active %v: the hash (-want +got):\n%s", active, diff)
@@ -271,7 +295,7 @@ func TestADeletedSubscriptionHasNoPlaceLeft(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := s.Delete(ctx, "ann", sub.ID); err != nil {
+		if err := s.Delete(ctx, "ann", sub.ID, ""); err != nil {
 			t.Fatal(err)
 		}
 		for _, set := range []string{lane.Runnable(), lane.Waiting()} {
@@ -298,7 +322,7 @@ func TestEachUserLivesInTheLaneThatTheIdNames(t *testing.T) {
 			}
 			lanes[lane.Number] = true
 			wantMembers(t, r.Client, lane.Subscribers("deal.won", user), sub.ID)
-			if got, err := s.Get(t.Context(), user, sub.ID); err != nil || got != sub {
+			if got, err := s.Get(t.Context(), user, sub.ID); err != nil || !cmp.Equal(got, sub) {
 				t.Errorf("it is %+v, %v; want %+v", got, err, sub)
 			}
 			if err := s.Remove(t.Context(), sub.ID); err != nil {
@@ -317,11 +341,11 @@ func TestRedisAwayIsTold(t *testing.T) {
 	defer client.Close()
 	s := NewStore(StoreOptions{Client: client})
 	id := newID(lane0())
-	_, create := s.Create(t.Context(), "ann", wanted("deal.won"))
+	_, _, create := s.Create(t.Context(), "ann", wanted("deal.won"), "")
 	_, get := s.Get(t.Context(), "ann", id)
 	_, list := s.List(t.Context(), "ann")
 	_, update := s.Update(t.Context(), "ann", Subscription{ID: id})
-	for i, err := range []error{create, get, list, update, s.Delete(t.Context(), "ann", id), s.Remove(t.Context(), id)} {
+	for i, err := range []error{create, get, list, update, s.Delete(t.Context(), "ann", id, ""), s.Remove(t.Context(), id)} {
 		if !errors.Is(err, ErrUnavailable) {
 			t.Errorf("call %d: %v", i, err)
 		}

@@ -4,8 +4,6 @@
 package subscriptions
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"strconv"
 	"strings"
 	"time"
@@ -29,34 +27,80 @@ const (
 	InactiveByOwner = "owner"
 	// InactiveByFailure: its target failed for too long.
 	InactiveByFailure = "failing"
+	// InactiveUntilConfirmed: its target has not yet shown that it wants hooks.
+	InactiveUntilConfirmed = "unconfirmed"
 )
 
-// secretBytes is how much randomness a secret holds; Standard Webhooks asks for
-// 24 to 64 bytes (section "Signature scheme").
-const secretBytes = 32
+// The states that a subscription can be in. Events are kept in all of them, and
+// delivered in StateActive.
+const (
+	// StatePending: InactiveUntilConfirmed.
+	StatePending = "pending"
+	// StateActive: events are delivered.
+	StateActive = "active"
+	// StatePaused: InactiveByOwner.
+	StatePaused = "paused"
+	// StateDisabled: InactiveByFailure.
+	StateDisabled = "disabled"
+)
 
-// Subscription is one user's wish to have one kind of event posted to a URL.
+// Subscription is one user's wish to have some events posted to a URL.
 type Subscription struct {
 	// ID names the subscription and carries the lane that it lives in.
 	ID string
 	// User owns the subscription; nobody else can see it.
 	User string
-	// Event is the event's name, such as "contact.create".
-	Event string
+	// Events are names such as "contact.create", or patterns: "contact.*" for
+	// all whose first part is contact, "*" for all. Sorted, each once, never
+	// empty. An event that several of them mean is delivered once.
+	Events []string
 	// Format is FormatRESTHooks or FormatRaw.
 	Format string
 	// TargetURL is where events are posted to, as the subscriber wrote it.
 	TargetURL string
 	// Active is false while events are kept instead of delivered.
 	Active bool
-	// InactiveReason is InactiveByOwner or InactiveByFailure; empty while
-	// Active.
+	// InactiveReason is one of the Inactive… constants; empty while Active.
 	InactiveReason string
+	// StateSince is since when it is in its State.
+	StateSince time.Time
+	// Description and Metadata are the owner's own notes. Metadata is nil where
+	// there are none.
+	Description string
+	Metadata    map[string]string
+	// ExpiresAt is when the subscription ends by itself; zero for never.
+	ExpiresAt time.Time
 	// Secret signs deliveries: "whsec_" and base64 (Standard Webhooks). It is
-	// shown to the subscriber once, when the subscription is created.
+	// shown to the subscriber once, when it is new. Empty where it cannot be
+	// opened (see Sealer).
 	Secret string
+	// PreviousSecretUntil is until when deliveries are signed with the secret
+	// before this one too. Zero where there was none.
+	PreviousSecretUntil time.Time
 	// CreatedAt and UpdatedAt are in UTC, by Redis' clock, exact to 1 ms.
 	CreatedAt, UpdatedAt time.Time
+	// ETag changes with whatever its owner can see of it.
+	ETag string
+}
+
+// State answers one of the State… constants.
+func (s Subscription) State() string {
+	switch {
+	case s.Active:
+		return StateActive
+	case s.InactiveReason == InactiveByFailure:
+		return StateDisabled
+	case s.InactiveReason == InactiveUntilConfirmed:
+		return StatePending
+	}
+	return StatePaused
+}
+
+// Covers tells whether an event, or all that a pattern means, is among a
+// pattern's: dispatch finds subscriptions by the same three.
+func Covers(pattern, event string) bool {
+	noun, _, _ := strings.Cut(event, ".")
+	return pattern == "*" || pattern == event || (event != "*" && pattern == noun+".*")
 }
 
 // newID answers the id of a new subscription in a lane: "0-01jd…", a lane and a
@@ -77,10 +121,4 @@ func laneOf(l layout.Layout, id string) (layout.Lane, bool) {
 		return layout.Lane{}, false
 	}
 	return l.Lane(n), true
-}
-
-func newSecret() string {
-	var secret [secretBytes]byte
-	_, _ = rand.Read(secret[:]) // never fails; it ends the process instead
-	return "whsec_" + base64.StdEncoding.EncodeToString(secret[:])
 }

@@ -1,42 +1,48 @@
--- update writes what its owner may change of a subscription. A change of event
+-- update writes what its owner may change of a subscription. A change of events
 -- moves it from set to set. Only a change of active touches its failure state
 -- and its place among those with work: an owner who edits a subscription that
 -- fails has not repaired it, and one who edits one that is inactive by failure
 -- has not paused it.
 --
 -- KEYS[1]  the lane's prefix
--- ARGV[1]  id
--- ARGV[2]  user
--- ARGV[3]  event
--- ARGV[4]  format
--- ARGV[5]  target URL
--- ARGV[6]  active, '1' or '0'
--- ARGV[7]  offset of the clock in ms
--- result   when it was updated, in ms; 0 where the user has no such subscription
+-- ARGV[1]  offset of the clock in ms
+-- ARGV[2]  id
+-- ARGV[3]  user
+-- ARGV[4]  the etag that it must have, or '' for whatever it has
+-- then     field, value … of event, format, target_url, active, description,
+--          metadata and expires_at; what is left out stays
+-- result   {updated, values of FIELDS}, or {word}: missing, where the user has
+--          no such subscription; conflict, where it has another etag; duplicate,
+--          where another sends these events to this target
 
-local id, user, event, active = ARGV[1], ARGV[2], ARGV[3], ARGV[6]
-local key = subscription_key(id)
+local id, user, expected = ARGV[2], ARGV[3], ARGV[4]
+local before = load(id)
+if before.id == '' or before.user ~= user then return { 'missing' } end
+if expected ~= '' and expected ~= etag(before) then return { 'conflict' } end
 
-local before = redis.call('HMGET', key, 'user', 'event', 'active', 'created_at')
-if not before[1] or before[1] ~= user then return 0 end
-
-local clock = now(ARGV[7])
-local at = math.max(clock, tonumber(before[4])) -- a clock set back must not show
-redis.call('HSET', key, 'event', event, 'format', ARGV[4], 'target_url', ARGV[5], 'active', active,
-  'updated_at', string.format('%.0f', at))
-
-if event ~= before[2] then
-  redis.call('SREM', lane .. 'subscribers:' .. before[2] .. ':' .. user, id)
-  redis.call('SADD', lane .. 'subscribers:' .. event .. ':' .. user, id)
+local changes = given(5)
+local after = {}
+for field, value in pairs(before) do after[field] = changes[field] or value end
+if before.inactive_reason == 'unconfirmed' then
+  after.active = before.active -- its target decides that, not its owner
 end
+local rival = redis.call('HGET', targets_key(user), digest(after))
+if rival and rival ~= id and exists(rival) then return { 'duplicate' } end
 
-if active ~= before[3] then
-  if active == '1' then
-    redis.call('HSET', key, 'inactive_reason', '')
-    redis.call('HDEL', key, 'failing_since', 'failures')
-  else
-    redis.call('HSET', key, 'inactive_reason', 'owner')
-  end
-  if place(id, clock) then wake() end
+local clock = now(ARGV[1])
+local at = math.max(clock, tonumber(before.created_at)) -- a clock set back must not show
+changes.active = nil
+changes.updated_at = string.format('%.0f', at)
+if before.active ~= '1' and before.inactive_since == '' then
+  -- Whoever made it inactive for failing wrote no more than updated_at, which moves now.
+  changes.inactive_since = before.updated_at
 end
-return at
+write(id, changes)
+if expiring_member(after) ~= expiring_member(before) or after.expires_at ~= before.expires_at then
+  leave(before)
+  join(after)
+end
+if after.active ~= before.active then
+  if after.active == '1' then activate(id, clock) else pause(id, clock) end
+end
+return answer('updated', id)

@@ -49,7 +49,8 @@ func (p *program) openFront(context.Context) error {
 		Own: subscriptions.NewHandler(subscriptions.HandlerOptions{
 			Store: p.store, Identity: callers, Events: c.rules.Events,
 			Path: paths.Path, EventsPath: paths.EventsPath, AllowTarget: p.addresses().Check,
-			Log: p.log, Metrics: subscriptions.NewMetrics(p.registry),
+			Credentials: credentialHeaders(c.rules),
+			Log:         p.log, Metrics: subscriptions.NewMetrics(p.registry),
 		}),
 		OwnPaths:       []string{paths.Path, paths.EventsPath},
 		TrustedProxies: c.trustedProxies, Log: p.log, Metrics: proxy.NewMetrics(p.registry),
@@ -79,31 +80,6 @@ func (p *program) tlsConfig() *tls.Config {
 		return nil
 	}
 	return &tls.Config{Certificates: []tls.Certificate{*p.config.certificate}, MinVersion: tls.VersionTLS12}
-}
-
-// identityEntries hands the file's identity section to the package that acts on it.
-func identityEntries(file *rules.File) []identity.Entry {
-	entries := make([]identity.Entry, len(file.Identity))
-	for i, r := range file.Identity {
-		entries[i] = identity.Entry{
-			Kind: r.Kind, Header: r.Header, Get: r.Get, Post: r.Post, Body: r.Body, CA: r.CA, User: r.User, Credentials: r.Credentials,
-		}
-		if r.JWT != nil {
-			addToken(&entries[i], r.JWT)
-		}
-		if k := r.Key; k != nil {
-			e := &entries[i]
-			e.Header, e.Query, e.Secret, e.Unverified = k.Header, k.Query, identity.Source(k.Secret), k.Unverified
-		}
-	}
-	return entries
-}
-
-func addToken(e *identity.Entry, s *rules.JWTSettings) {
-	e.JWKS, e.Issuer, e.Audience, e.Algorithms, e.Leeway, e.CA = s.JWKS, s.Issuer, s.Audience, s.Algorithms, s.Leeway, s.CA
-	for _, key := range s.Keys {
-		e.Keys = append(e.Keys, identity.Source(key))
-	}
 }
 
 func (p *program) openEngine(context.Context) error {

@@ -11,6 +11,10 @@
 //	hookproxy:{0}:seen:<event>                   STRING  dispatched already (24 h)
 //	hookproxy:{0}:subscribers:contact.create:42  SET     subscription ids: the event:user set
 //	hookproxy:{0}:subscriptions:42               SET     a user's subscription ids
+//	hookproxy:{0}:targets:42                     HASH    a user's subscription id, per digest of events and target
+//	hookproxy:{0}:all                            SET     all subscription ids of the lane
+//	hookproxy:{0}:expiring                       ZSET    subscriptions that end by themselves, by when in ms
+//	hookproxy:{0}:idempotent:<digest>            STRING  the subscription that an Idempotency-Key made (24 h)
 //	hookproxy:{0}:subscription:<id>              HASH    the subscription and its failure state
 //	hookproxy:{0}:event:<id>                     HASH    header, payload, refs: what still refers to it
 //	hookproxy:{0}:queue:<subscription>           ZSET    deliveries never tried, by sequence
@@ -105,6 +109,15 @@ func (l Lane) Subscribers(event, user string) string {
 
 // Subscriptions is the SET of all of a user's subscriptions.
 func (l Lane) Subscriptions(user string) string { return l.Prefix + "subscriptions:" + user }
+
+// Targets is the HASH that finds a user's subscription by what it sends where.
+func (l Lane) Targets(user string) string { return l.Prefix + "targets:" + user }
+
+// AllSubscriptions is the SET of all subscriptions of the lane.
+func (l Lane) AllSubscriptions() string { return l.Prefix + "all" }
+
+// Expiring is the ZSET of the subscriptions that end by themselves.
+func (l Lane) Expiring() string { return l.Prefix + "expiring" }
 
 // Subscription is the HASH of one subscription.
 func (l Lane) Subscription(id string) string { return l.Prefix + "subscription:" + id }

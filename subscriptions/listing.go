@@ -1,0 +1,120 @@
+package subscriptions
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxPage is how many subscriptions one page holds, at most and by default.
+const maxPage = 100
+
+// listing is what of a list is asked for.
+type listing struct {
+	event  string // "" for all
+	active string // "true", "false" or "" for both
+	limit  int    // 0 for all at once
+	after  position
+}
+
+// position is where in the list a page begins: behind this subscription.
+type position struct {
+	at time.Time
+	id string
+}
+
+// readListing reads the query of a list. Parameters that it does not know are
+// somebody else's: a gateway's, or a cache's.
+func readListing(r *http.Request) (l listing, err error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return listing{}, violations{{Message: "the query must be written as name=value&name=value"}}
+	}
+	var bad violations
+	one := func(name string, read func(value string) bool, message string) {
+		values, given := query[name]
+		if given && (len(values) != 1 || !read(values[0])) {
+			bad.add(name, message)
+		}
+	}
+	one("event", func(v string) bool { l.event = v; return v != "" }, "must be one event")
+	one("active", func(v string) bool { l.active = v; return v == "true" || v == "false" }, "must be true or false")
+	one("cursor", func(v string) bool {
+		position, ok := readPosition(v)
+		l.after, l.limit = position, maxPage
+		return ok
+	}, "must be as the last page's Link had it")
+	one("limit", func(v string) bool {
+		n, err := strconv.Atoi(v)
+		l.limit = n
+		return err == nil && n >= 1 && n <= maxPage
+	}, "must be a number from 1 to 100")
+	if len(bad) > 0 {
+		return listing{}, bad
+	}
+	return l, nil
+}
+
+// page answers those of a list, oldest first, that are asked for, and whether
+// there are more.
+func (l listing) page(list []Subscription) (page []Subscription, more bool) {
+	for _, sub := range list {
+		if !l.wants(sub) {
+			continue
+		}
+		if l.limit > 0 && len(page) == l.limit {
+			return page, true
+		}
+		page = append(page, sub)
+	}
+	return page, false
+}
+
+func (l listing) wants(sub Subscription) bool {
+	if l.after.id != "" && byAge(sub, Subscription{CreatedAt: l.after.at, ID: l.after.id}) <= 0 {
+		return false
+	}
+	if l.active != "" && (l.active == "true") != sub.Active {
+		return false
+	}
+	if l.event == "" {
+		return true
+	}
+	for _, pattern := range sub.Events {
+		if Covers(pattern, l.event) {
+			return true
+		}
+	}
+	return false
+}
+
+// next answers the Link (RFC 8288) to the page behind the last subscription of
+// this one.
+func (l listing) next(r *http.Request, last Subscription) string {
+	query := url.Values{"limit": {strconv.Itoa(l.limit)}, "cursor": {position{last.CreatedAt, last.ID}.String()}}
+	if l.event != "" {
+		query.Set("event", l.event)
+	}
+	if l.active != "" {
+		query.Set("active", l.active)
+	}
+	return "<" + r.URL.EscapedPath() + "?" + query.Encode() + `>; rel="next"`
+}
+
+// String writes a position as a cursor, whose form is our own affair.
+func (p position) String() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.at.UnixMilli(), 10) + " " + p.id))
+}
+
+func readPosition(cursor string) (position, bool) {
+	text, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil {
+		return position{}, false
+	}
+	ms, id, found := strings.Cut(string(text), " ")
+	at, err := strconv.ParseInt(ms, 10, 64)
+	return position{fromMilli(at), id}, found && err == nil && at >= 0 && id != ""
+}

@@ -1,0 +1,189 @@
+package subscriptions
+
+import (
+	"maps"
+	"slices"
+)
+
+var (
+	text     = object{"type": "string"}
+	moment   = object{"type": "string", "format": "date-time"}
+	noMoment = object{"type": []string{"string", "null"}, "format": "date-time"}
+)
+
+// schemas describe bodies as strictly as they are read.
+func (d document) schemas() object {
+	return object{
+		"NewSubscription": d.newSubscription(),
+		"Replacement":     replacement(),
+		"Patch":           patchSchema(),
+		"Subscription":    subscriptionSchema(),
+		"Rotation": closed(object{
+			"secret":          secretSchema(),
+			"overlap_seconds": object{"type": "integer", "minimum": 0, "maximum": int(maxOverlap.Seconds()), "default": int(DefaultOverlap.Seconds())},
+		}),
+		"Event": object{"type": "object", "required": []string{"event"}, "properties": object{"event": text}},
+		"Problem": object{
+			"type": "object", "required": []string{"type", "title", "status"},
+			"properties": object{
+				"type": object{"type": "string", "enum": problemTypes()}, "title": text, "status": object{"type": "integer"}, "detail": text,
+				"errors": object{"type": "array", "items": object{
+					"type": "object", "required": []string{"field", "message"}, "properties": object{"field": text, "message": text},
+				}},
+			},
+		},
+	}
+}
+
+// settableSchemas are of the fields that an owner sets.
+func settableSchemas() object {
+	return object{
+		"event":           object{"type": "string", "description": "One event, or a pattern. In place of events."},
+		"events":          object{"type": "array", "items": text, "minItems": 1, "maxItems": maxEvents, "uniqueItems": true},
+		"target_url":      object{"type": "string", "format": "uri", "maxLength": maxTarget},
+		"format":          object{"type": "string", "enum": []string{FormatRESTHooks, FormatRaw}, "default": FormatRESTHooks},
+		"active":          object{"type": "boolean", "default": true},
+		"description":     object{"type": "string", "maxLength": maxDescription},
+		"metadata":        metadataSchema(object{"type": "string", "maxLength": maxMetadataValue}),
+		"expiration_date": noMoment,
+	}
+}
+
+func metadataSchema(value object) object {
+	return object{
+		"type": "object", "maxProperties": maxMetadata, "additionalProperties": value,
+		"propertyNames": object{"minLength": 1, "maxLength": maxMetadataKey},
+	}
+}
+
+func secretSchema() object {
+	return object{"type": "string", "pattern": "^whsec_[A-Za-z0-9+/]{32,}={0,2}$", "description": "whsec_ and the base64 of 24 to 64 bytes"}
+}
+
+func closed(properties object) object {
+	return object{"type": "object", "properties": properties, "additionalProperties": false}
+}
+
+func (d document) newSubscription() object {
+	fields := settableSchemas()
+	names := object{"type": "string", "enum": patterns(d.events)}
+	fields["event"] = names
+	fields["events"] = object{"type": "array", "items": names, "minItems": 1, "maxItems": maxEvents, "uniqueItems": true}
+	fields["secret"] = secretSchema()
+	schema := closed(fields)
+	schema["required"] = []string{"target_url"}
+	schema["anyOf"] = []object{{"required": []string{"event"}}, {"required": []string{"events"}}}
+	return schema
+}
+
+func serverSchemas() object {
+	return object{
+		"id": text, "user": text, "state": object{"type": "string", "enum": []string{StatePending, StateActive, StatePaused, StateDisabled}},
+		"state_reason": object{"type": "string", "enum": []string{"", InactiveByOwner, InactiveByFailure, InactiveUntilConfirmed}},
+		"state_since":  moment, "created_at": moment, "updated_at": moment, "previous_secret_until": noMoment,
+		"secret": object{"type": "string", "description": "Signs deliveries. In an answer where it is new alone."},
+	}
+}
+
+// replacement takes back whatever was read.
+func replacement() object {
+	fields := settableSchemas()
+	maps.Copy(fields, serverSchemas())
+	schema := closed(fields)
+	schema["anyOf"] = []object{
+		{"required": []string{"event", "target_url"}}, {"required": []string{"events", "target_url"}},
+		{"required": []string{"active"}, "maxProperties": 1},
+	}
+	return schema
+}
+
+// patchSchema lets what has a default be null, which means that.
+func patchSchema() object {
+	fields := settableSchemas()
+	for name, value := range fields {
+		field := maps.Clone(value.(object))
+		if kind, one := field["type"].(string); one && name != "target_url" {
+			field["type"] = []string{kind, "null"}
+		}
+		if _, listed := field["enum"]; listed {
+			field["enum"] = []any{FormatRESTHooks, FormatRaw, nil}
+		}
+		fields[name] = field
+	}
+	metadata := metadataSchema(object{"type": []string{"string", "null"}, "maxLength": maxMetadataValue})
+	metadata["type"] = []string{"object", "null"}
+	fields["metadata"] = metadata
+	for name, schema := range serverSchemas() {
+		fields[name] = schema
+	}
+	return closed(fields)
+}
+
+func subscriptionSchema() object {
+	fields := settableSchemas()
+	maps.Copy(fields, serverSchemas())
+	return object{
+		"type": "object", "properties": fields,
+		"required": []string{
+			"id", "user", "events", "format", "target_url", "active", "state", "state_reason", "state_since", "description", "metadata",
+			"expiration_date", "created_at", "updated_at", "previous_secret_until",
+		},
+	}
+}
+
+// webhooks describe what arrives at a target URL, event by event.
+func (d document) webhooks() object {
+	hooks := object{}
+	for _, event := range d.events {
+		hooks[event] = object{"post": object{
+			"summary": "Sent to the target URL of each active subscription to " + event,
+			// Signed instead: see the signature headers.
+			"security": []object{},
+			"parameters": []object{
+				header("X-Hook-Event", "The event's name."), header("X-Hook-Id", "The event's id, the same on every attempt."),
+				header("X-Hook-Subscription", "The subscription's id."), header("X-Hook-Sequence", "Counts up for each subscription."),
+				header("X-Hook-Signature", "Hex HMAC-SHA256 of the body, keyed with the whole secret."),
+				header("webhook-id", "As X-Hook-Id (Standard Webhooks)."), header("webhook-timestamp", "Seconds since 1970."),
+				header("webhook-signature", "v1 signatures (Standard Webhooks), a space between two."),
+			},
+			"requestBody": object{"required": true, "content": object{"application/json": object{"schema": hookSchema(event)}}},
+			"responses": object{
+				"2XX": object{"description": "Taken; it is not sent again"},
+				"410": object{"description": "Not wanted any more; the subscription is deleted"},
+			},
+		}}
+	}
+	return hooks
+}
+
+func hookSchema(event string) object {
+	return object{
+		"description": "With format raw, data alone.",
+		"anyOf": []object{
+			{
+				"type": "object", "required": []string{"hook", "data"},
+				"properties": object{
+					"hook": object{
+						"type": "object", "required": []string{"id", "event", "target"},
+						"properties": object{
+							"id": text, "event": object{"const": event}, "target": text, "data_omitted": text,
+							"data_redacted": object{"type": "array", "items": text},
+						},
+					},
+					"data": object{"description": "What the API answered."},
+				},
+			},
+			{"description": "What the API answered."},
+		},
+	}
+}
+
+// problemTypes answers every type that a refusal may have.
+func problemTypes() []string {
+	types := []string{typeOf("invalid"), typeOf("internal")}
+	for _, refusal := range refusals {
+		types = append(types, typeOf(refusal.name))
+	}
+	slices.Sort(types)
+	return slices.Compact(types)
+}

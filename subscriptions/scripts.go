@@ -1,0 +1,41 @@
+package subscriptions
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+
+	"github.com/hookproxy/hookproxy/internal/layout"
+)
+
+var (
+	//go:embed subscription.lua
+	subscriptionLua string
+	//go:embed create.lua
+	createLua string
+	//go:embed list.lua
+	listLua string
+	//go:embed update.lua
+	updateLua string
+	//go:embed rotate.lua
+	rotateLua string
+	//go:embed delete.lua
+	deleteLua string
+
+	createScript = newScript(createLua)
+	listScript   = newScript(listLua)
+	updateScript = newScript(updateLua)
+	rotateScript = newScript(rotateLua)
+	deleteScript = newScript(deleteLua)
+)
+
+// newScript puts what our scripts share before source, and the names of fields
+// before that, so that Go and Lua cannot disagree about them.
+func newScript(source string) layout.Script {
+	var names strings.Builder
+	fmt.Fprintf(&names, "local FIELDS = { '%s' }\nlocal SECRET = {", strings.Join(fields, "', '"))
+	for _, field := range secretFields {
+		fmt.Fprintf(&names, " ['%s'] = true,", field)
+	}
+	return layout.NewScript(names.String() + " }\n" + subscriptionLua + source)
+}
