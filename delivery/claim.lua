@@ -8,26 +8,42 @@
 -- ARGV[4]  ms for which a lease holds
 -- ARGV[5]  bytes of payload after which to stop
 -- ARGV[6]  token, never used before
+-- ARGV[7]  of the deliveries wanted, how many may have failed before
+-- ARGV[8]  ms for which a dead letter is kept
 -- result   {{ms to the next due retry or lapse or -1, lapsed leases, deliveries let go,
---            events left, deleted subscriptions left, runnable subscriptions left},
---           {lease, header, payload, target URL, secret, format} ...}
+--            events left, deleted subscriptions left, runnable subscriptions left,
+--            1 if dead letters have expired},
+--           {lease, header, payload, target URL, secret, format, previous secret
+--           while it holds or ""} ...}
 --
--- Fairness. Subscriptions are visited in turn, and a visit takes one delivery;
--- who has more takes a new turn behind all others. Who is at its cap is dropped
--- from the round, and finish brings it back. So a slow subscriber with 10,000
--- waiting delays nobody but itself.
+-- Fairness. Subscriptions are visited in turn, and each gives one delivery
+-- before any gives a second; who has more takes a new turn behind all others.
+-- Who is at its cap is dropped from the round, and finish brings it back. So a
+-- slow subscriber with 10,000 waiting delays nobody but itself.
+--
+-- The cost is in calls, not in deliveries: what concerns a subscription is read
+-- and written once a visit, however many deliveries the visit takes.
 --
 -- Within a subscription, where both new deliveries and due retries wait, they
 -- alternate. Retries first would let a backlog of failures hold up news for
 -- hours; news first would never retry where news arrives faster than it leaves.
 --
+-- What fails may fail slowly, so retries may take only a share of the workers. A
+-- subscription with nothing else to do then is set aside for a moment.
+--
+-- Of an ordered subscription only the delivery with the lowest sequence is ever
+-- taken, and only while none is in flight. One that has failed waits in the
+-- queue at its place, and resume_at keeps the rest behind it.
+--
 -- A lapsed lease costs no attempt: nobody knows whether the target was at fault.
 
-local LAPSED_LIMIT, DUE_LIMIT = 100, 500
+local LAPSED_LIMIT, DUE_LIMIT, REORDER_LIMIT = 100, 500, 100
+-- ASIDE is for how many ms, BURST of how many ms a rate may be used at once.
+local ASIDE, BURST = 250, 100
 
 local at = now(ARGV[1])
 local want, cap, lease_for, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local token = ARGV[6]
+local token, retries_left = ARGV[6], tonumber(ARGV[7])
 local leases, runnable, waiting = lane .. 'leases', lane .. 'runnable', lane .. 'waiting'
 local lapsed, let_go, bytes = 0, 0, 0
 local claimed = {}
@@ -51,55 +67,159 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', at, 'LIMIT', 0,
   place(id, at)
 end
 
--- take takes the delivery whose turn it is: event, sequence, attempts so far.
-local function take(id)
-  local retry = redis.call('ZRANGEBYSCORE', retry_key(id), '-inf', at, 'LIMIT', 0, 1)[1]
-  local fresh = redis.call('ZRANGE', queue_key(id), 0, 0, 'WITHSCORES')
-  if retry and fresh[1] and redis.call('HINCRBY', subscription_key(id), 'mixed', 1) % 2 == 0 then
-    retry = nil
-  end
-  if retry then
-    redis.call('ZREM', retry_key(id), retry)
-    local tries, sequence = recall(id, retry)
-    return retry, sequence or '0', tries or '1'
-  end
-  if fresh[1] then
-    redis.call('ZREM', queue_key(id), fresh[1])
-    return fresh[1], fresh[2], '0'
+-- reorder returns to the queue what failed before its subscription was ordered.
+local function reorder(id)
+  for _, event in ipairs(redis.call('ZRANGE', retry_key(id), 0, REORDER_LIMIT - 1)) do
+    local _, sequence = recall(id, event)
+    redis.call('ZREM', retry_key(id), event)
+    hold(queue_key(id), sequence or '0', event)
   end
 end
 
--- lease takes one delivery of a subscription, and answers whether it did. A
--- delivery whose event is gone is let go.
-local function lease(id, subscription)
-  local event, sequence, tries = take(id)
-  if not event then return false end
+-- waits answers what the queue and the due retries of a subscription hold.
+local function waits(s, most)
+  if s.ordered then reorder(s.id) end
+  local fresh = redis.call('ZRANGE', queue_key(s.id), 0, most - 1, 'WITHSCORES')
+  if s.ordered or retries_left <= 0 then return fresh, {} end
+  return fresh, redis.call('ZRANGEBYSCORE', retry_key(s.id), '-inf', at, 'LIMIT', 0, most)
+end
+
+-- due answers up to `most` deliveries of a subscription in the order in which
+-- they are to be taken: {event, sequence, attempts so far, key of its set}.
+local function due(s, most)
+  local fresh, retries = waits(s, most)
+  local found, f, r = {}, 1, 1
+  while #found < most and (fresh[f] or retries[r]) do
+    local retry = retries[r] ~= nil
+    if retry and fresh[f] then
+      s.mixed = (s.mixed or tonumber(redis.call('HGET', subscription_key(s.id), 'mixed') or 0)) + 1
+      retry = s.mixed % 2 == 1
+    end
+    if retry then
+      local tries, sequence = recall(s.id, retries[r])
+      found[#found + 1] = { retries[r], sequence or '0', tries or '1', retry_key(s.id) }
+      r = r + 1
+    else
+      found[#found + 1] = { fresh[f], fresh[f + 1], s.retried and recall(s.id, fresh[f]) or '0', queue_key(s.id) }
+      f = f + 2
+    end
+  end
+  return found
+end
+
+-- allowance answers how many deliveries a subscription's rate allows now. The
+-- rate is kept as the time up to which it is used: rate_at. An idle one may use
+-- BURST at once, or one delivery where that takes longer.
+local function allowance(s, rate, used_until)
+  if not (rate and rate > 0) then return want end
+  s.interval = 1000 / rate
+  s.rate_at = math.max(used_until or 0, at)
+  return math.floor((at + math.max(BURST, s.interval) - s.rate_at) / s.interval + 0.001)
+end
+
+-- look answers what a visit to a subscription may take, nil for nothing at all.
+local function look(id, share)
+  local fields = redis.call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format',
+    'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until')
+  if fields[1] ~= '1' then return nil end
+  local s = { id = id, fields = fields, taken = {}, leases = {}, ordered = fields[5] == '1' }
+  if (tonumber(fields[9] or '') or 0) > at then
+    place(id, at)
+    return nil
+  end
+  s.held = tonumber(redis.call('HGET', lane .. 'inflight', id) or 0)
+  s.cap = math.min(cap, s.ordered and 1 or cap, tonumber(fields[6] or '') or cap)
+  if s.held >= s.cap then return nil end
+  s.previous = (tonumber(fields[11] or '') or 0) > at and fields[10] or ''
+  s.allowed = allowance(s, tonumber(fields[7] or ''), tonumber(fields[8] or ''))
+  if s.allowed < 1 then -- the rate was lowered since it was used
+    redis.call('HSET', subscription_key(id), 'resume_at', string.format('%.0f', math.ceil(s.rate_at)))
+    place(id, at)
+    return nil
+  end
+  s.retried = redis.call('EXISTS', tries_key(id)) == 1
+  s.due = due(s, math.min(share, s.cap - s.held, s.allowed))
+  return s
+end
+
+-- lease puts one delivery under a lease. One whose event is gone is let go.
+local function lease(s, delivery)
+  local event = delivery[1]
+  if delivery[3] ~= '0' then
+    if retries_left <= 0 then
+      s.aside = s.aside or delivery[4] == queue_key(s.id)
+      return
+    end
+    retries_left = retries_left - 1
+  end
+  s.taken[#s.taken + 1] = delivery
   local stored = redis.call('HMGET', event_key(event), 'header', 'payload')
   if not stored[1] then
-    redis.call('HDEL', tries_key(id), event)
+    redis.call('HDEL', tries_key(s.id), event)
     let_go = let_go + 1
-    return false
+    return
   end
-  local member = id .. '|' .. event .. '|' .. sequence .. '|' .. tries .. '|' .. token .. '-' .. (#claimed + 1)
-  redis.call('ZADD', leases, at + lease_for, member)
-  redis.call('HINCRBY', lane .. 'inflight', id, 1)
-  local payload = stored[2] or ''
+  local member = s.id .. '|' .. event .. '|' .. delivery[2] .. '|' .. delivery[3] .. '|' .. token .. '-' .. (#claimed + 1)
+  s.leases[#s.leases + 1] = at + lease_for
+  s.leases[#s.leases + 1] = member
+  local payload, f = stored[2] or '', s.fields
   bytes = bytes + #payload
-  claimed[#claimed + 1] = { member, stored[1], payload, subscription[2] or '', subscription[3] or '', subscription[4] or '' }
-  return true
+  claimed[#claimed + 1] = { member, stored[1], payload, f[2] or '', f[3] or '', f[4] or '', s.previous }
 end
 
+-- set_aside tells whether a subscription has nothing to do but retries, for which
+-- there are no workers now, and if so puts it where it comes back in a moment.
+local function set_aside(s)
+  if retries_left > 0 then return false end
+  if not s.aside or #s.taken > 0 then
+    local retry = redis.call('ZRANGE', retry_key(s.id), 0, 0, 'WITHSCORES')
+    s.aside = retry[1] and tonumber(retry[2]) <= at and redis.call('EXISTS', queue_key(s.id)) == 0
+  end
+  if s.aside then redis.call('ZADD', waiting, at + ASIDE, s.id) end
+  return s.aside
+end
+
+-- spend writes down what a visit used of a subscription's rate. Used up, it
+-- pauses until all of it is there again, lest each delivery wake somebody.
+local function spend(s, count)
+  s.rate_at = s.rate_at + count * s.interval
+  redis.call('HSET', subscription_key(s.id), 'rate_at', string.format('%.3f', s.rate_at))
+  if count >= s.allowed then redis.call('HSET', subscription_key(s.id), 'resume_at', string.format('%.0f', math.ceil(s.rate_at))) end
+end
+
+-- leave writes down what a visit took, and places the subscription anew.
+local function leave(s)
+  local from = {}
+  for _, delivery in ipairs(s.taken) do
+    local key = delivery[4]
+    from[key] = from[key] or {}
+    table.insert(from[key], delivery[1])
+  end
+  for key, events in pairs(from) do redis.call('ZREM', key, unpack(events)) end
+  if s.mixed then redis.call('HSET', subscription_key(s.id), 'mixed', s.mixed % 2) end
+  if #s.leases > 0 then
+    redis.call('ZADD', leases, unpack(s.leases))
+    s.held = redis.call('HINCRBY', lane .. 'inflight', s.id, #s.leases / 2)
+  end
+  if s.interval then spend(s, #s.leases / 2) end
+  if s.held < s.cap and not set_aside(s) then place(s.id, at) end
+end
+
+-- A round visits as many subscriptions as there are deliveries wanted, or all,
+-- and takes one of each in turn, as often as needed.
 local visits = want * 4 + 100
 while #claimed < want and bytes < max_bytes and visits > 0 do
-  visits = visits - 1
-  local id = redis.call('ZPOPMIN', runnable)[1]
-  if not id then break end
-  local subscription = redis.call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format')
-  local held = tonumber(redis.call('HGET', lane .. 'inflight', id) or 0)
-  if subscription[1] == '1' and held < cap then
-    if lease(id, subscription) then held = held + 1 end
-    if held < cap then place(id, at) end
+  local next = redis.call('ZPOPMIN', runnable, math.min(want - #claimed, visits))
+  if #next == 0 then break end
+  visits = visits - #next / 2
+  local visited, share = {}, math.ceil((want - #claimed) / (#next / 2))
+  for i = 1, #next, 2 do visited[#visited + 1] = look(next[i], share) end
+  for turn = 1, share do
+    for _, s in ipairs(visited) do
+      if s.due[turn] and #claimed < want and bytes < max_bytes then lease(s, s.due[turn]) end
+    end
   end
+  for _, s in ipairs(visited) do leave(s) end
 end
 
 -- The token in wake says that there is something to do; after this look it is
@@ -112,13 +232,15 @@ else
   redis.call('DEL', lane .. 'wake')
 end
 
-local due = -1
+local soonest = -1
 for _, key in ipairs({ waiting, leases }) do
   local score = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
   if score then
     local ms = math.max(0, math.ceil(tonumber(score) - at))
-    if due < 0 or ms < due then due = ms end
+    if soonest < 0 or ms < soonest then soonest = ms end
   end
 end
-table.insert(claimed, 1, { due, lapsed, let_go, events, deleted, more })
+local oldest = redis.call('ZRANGE', lane .. 'retained', 0, 0, 'WITHSCORES')[2]
+local expired = oldest and tonumber(oldest) + tonumber(ARGV[8]) <= at and 1 or 0
+table.insert(claimed, 1, { soonest, lapsed, let_go, events, deleted, more, expired })
 return claimed

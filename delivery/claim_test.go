@@ -173,7 +173,7 @@ func TestARenewedLeaseDoesNotLapse(t *testing.T) {
 
 func TestNewsAndRetriesAlternateSoThatNeitherStarves(t *testing.T) {
 	onEachRedis(t, func(r *rig) {
-		r.cap = 100
+		r.cap, r.breakAfter = 100, 0
 		r.subscribe("a", "contact.create", "http://a")
 		r.pushMany(0, 10)
 		r.dispatchAll()

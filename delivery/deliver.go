@@ -14,6 +14,9 @@ const goneRetry = 5 * time.Second
 // deliver makes one attempt, hands its end to the finisher, and frees its slot.
 func (e *Engine) deliver(ctx context.Context, l *lane, d *delivery) {
 	defer e.slots.put(1)
+	if d.tries > 0 {
+		defer e.retries.put(1)
+	}
 	m := e.options.Metrics
 	m.inflight.Inc()
 	a := e.attempt(ctx, d)

@@ -24,6 +24,8 @@ type delivery struct {
 	unreadable error
 
 	target, secret, format string
+	// previousSecret signs as well while receivers change over; empty otherwise.
+	previousSecret string
 }
 
 var errAnswer = errors.New("a script answered what was not expected")
@@ -36,13 +38,13 @@ func readClaimed(rows []any) (claimed, error) {
 	if len(rows) == 0 {
 		return claimed{}, fmt.Errorf("%w: an empty claim", errAnswer)
 	}
-	n, err := integers(rows[0], 6)
+	n, err := integers(rows[0], 7)
 	if err != nil {
 		return claimed{}, err
 	}
 	c := claimed{
 		due: time.Duration(n[0]) * time.Millisecond, lapsed: n[1], letGo: n[2],
-		events: n[3], deleted: n[4], runnable: n[5],
+		events: n[3], deleted: n[4], runnable: n[5], expired: n[6] == 1,
 	}
 	for _, row := range rows[1:] {
 		d, err := readDelivery(row)
@@ -68,13 +70,13 @@ func integers(row any, count int) ([]int64, error) {
 	return n, nil
 }
 
-// readDelivery reads {lease, header, payload, target URL, secret, format}.
+// readDelivery reads {lease, header, payload, target URL, secret, format, previous secret}.
 func readDelivery(row any) (*delivery, error) {
 	values, ok := row.([]any)
-	if !ok || len(values) != 6 {
+	if !ok || len(values) != 7 {
 		return nil, fmt.Errorf("%w: a delivery, but got %T", errAnswer, row)
 	}
-	var text [6]string
+	var text [7]string
 	for i, v := range values {
 		if text[i], ok = v.(string); !ok {
 			return nil, fmt.Errorf("%w: a string, but got %T", errAnswer, v)
@@ -84,7 +86,7 @@ func readDelivery(row any) (*delivery, error) {
 	if len(parts) != leaseParts {
 		return nil, fmt.Errorf("%w: lease %q", errAnswer, text[0])
 	}
-	d := &delivery{lease: text[0], subscription: parts[0], target: text[3], secret: text[4], format: text[5]}
+	d := &delivery{lease: text[0], subscription: parts[0], target: text[3], secret: text[4], format: text[5], previousSecret: text[6]}
 	var errSequence, errTries error
 	d.sequence, errSequence = strconv.ParseInt(parts[2], 10, 64)
 	d.tries, errTries = strconv.Atoi(parts[3])

@@ -4,9 +4,9 @@
 -- KEYS[1]  the lane's prefix
 -- ARGV[1]  offset of the clock, ms
 -- ARGV[2]  events, ARGV[3] deliveries, ARGV[4] bytes after which to stop
--- ARGV[5]  deliveries an inactive subscription keeps
--- ARGV[6]  seconds for which an event is known as dispatched
--- result   {events taken, deliveries made, duplicates, parked, dropped, events left}
+-- ARGV[5]  deliveries an inactive subscription keeps, ARGV[6] an active one
+-- result   {events taken, deliveries made, duplicates, parked, dropped of
+--           inactive subscriptions, events left, dropped of active ones}
 --
 -- Redis does not roll a script back. So an event is popped last, and every step
 -- before that can be done twice: a delivery that stands already is not made again.
@@ -16,15 +16,24 @@
 -- would wake a second process for nothing. Should the process die in between,
 -- the next look of any other finds the work in runnable.
 
-local HEADER_LIMIT, TRIM_LIMIT = 65536, 100
+-- LOOK is how many elements are read at once; a megabyte each, at worst.
+local HEADER_LIMIT, LOOK = 65536, 16
+-- How many deliveries are let go at once: of an inactive subscription with each new
+-- one, of an active one after all.
+local TRIM_INACTIVE, TRIM_ACTIVE = 100, 1000
 
 local at = now(ARGV[1])
 local max_events, max_deliveries, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local max_backlog, seen_for = tonumber(ARGV[5]), ARGV[6]
--- A table, since after an error caught by pcall miniredis' Lua no longer shares
+local max_backlog, max_queued = tonumber(ARGV[5]), tonumber(ARGV[6])
+-- Tables, since after an error caught by pcall miniredis' Lua no longer shares
 -- locals between this chunk and its functions.
-local count = { taken = 0, bytes = 0, made = 0, duplicates = 0, parked = 0, dropped = 0 }
+local count = { taken = 0, done = 0, bytes = 0, made = 0, duplicates = 0, parked = 0, dropped = 0, overflowed = 0 }
 local placed = {}
+-- active tells of each subscription met: true, false, or nil for one that is
+-- gone; sequences are the last numbers given to their deliveries, unwritten yet.
+local active, sequences, numbered = {}, {}, {}
+-- unused counts shares written for deliveries not yet made, per event.
+local unused = {}
 
 -- read answers the header of an element, decoded and as written, and where the
 -- payload begins; or nil for what cannot be routed.
@@ -43,13 +52,13 @@ local function read(element)
   return h, head, stop + 1
 end
 
--- trim lets an inactive subscription's oldest deliveries go. What has failed
--- before is older than what was never tried.
-local function trim(id)
-  local over = redis.call('ZCARD', queue_key(id)) + redis.call('ZCARD', retry_key(id)) - max_backlog
+-- trim lets a subscription's oldest deliveries go, beyond so many. What has
+-- failed before is older than what was never tried. Answers how many went.
+local function trim(id, most_kept, limit)
+  local over = redis.call('ZCARD', queue_key(id)) + redis.call('ZCARD', retry_key(id)) - most_kept
   local gone = 0
   for _, key in ipairs({ retry_key(id), queue_key(id) }) do
-    local most = math.min(over, TRIM_LIMIT) - gone
+    local most = math.min(over, limit) - gone
     local popped = most > 0 and redis.call('ZPOPMIN', key, most) or {}
     for i = 1, #popped, 2 do
       release(popped[i])
@@ -58,22 +67,85 @@ local function trim(id)
     end
   end
   if gone > 0 then redis.call('HINCRBY', subscription_key(id), 'dropped', gone) end
-  count.dropped = count.dropped + gone
+  return gone
 end
 
--- deliver makes the delivery of an event to a subscription, unless an earlier
--- run that broke off has made it.
-local function deliver(id, event, active)
-  if not (redis.call('ZSCORE', queue_key(id), event) or redis.call('ZSCORE', retry_key(id), event)) then
-    local sequence = redis.call('HINCRBY', subscription_key(id), 'seq', 1)
-    redis.call('HINCRBY', event_key(event), 'refs', 1)
-    redis.call('ZADD', queue_key(id), sequence, event)
-    count.made = count.made + 1
+-- place_once places an active subscription once a call; it then stands where it
+-- belongs, whatever else this call adds to its queue.
+local function place_once(id)
+  if not placed[id] then
+    place(id, at)
+    placed[id] = true
   end
-  if not active then
-    trim(id)
-  elseif not placed[id] then
-    placed[id] = place(id, at)
+end
+
+-- missing tells whether an earlier run, which broke off, left a delivery unmade.
+local function missing(id, event)
+  return not (redis.call('ZSCORE', queue_key(id), event) or redis.call('ZSCORE', retry_key(id), event))
+end
+
+-- deliver makes the delivery of an event to a subscription.
+local function deliver(id, event)
+  sequences[id] = sequences[id] + 1
+  redis.call('ZADD', queue_key(id), sequences[id], event)
+  count.made = count.made + 1
+  if active[id] then place_once(id) else count.dropped = count.dropped + trim(id, max_backlog, TRIM_INACTIVE) end
+end
+
+-- wanting answers the subscriptions that want an event, and cleans the sets of
+-- those that are gone.
+local function wanting(h)
+  local sets, ids = {}, {}
+  for i, name in ipairs({ h.event, string.match(h.event, '^[^.]+') .. '.*', '*' }) do
+    sets[i] = lane .. 'subscribers:' .. name .. ':' .. h.user
+  end
+  for _, id in ipairs(redis.call('SUNION', sets[1], sets[2], sets[3])) do
+    if active[id] == nil then
+      local state = redis.call('HMGET', subscription_key(id), 'active', 'seq')
+      if state[1] then active[id], sequences[id] = state[1] == '1', tonumber(state[2] or 0) end
+      numbered[id] = sequences[id]
+    end
+    if active[id] == nil then
+      for _, set in ipairs(sets) do redis.call('SREM', set, id) end
+    else
+      ids[#ids + 1] = id
+    end
+  end
+  return ids
+end
+
+-- fan_out makes the deliveries of an event. The event's shares are written
+-- before them, so that none is ever freed under a delivery; what a run that
+-- breaks off has counted too much, amend takes back.
+local function fan_out(h, head, payload, ids, fresh)
+  local key = event_key(h.id)
+  if fresh then
+    redis.call('HSET', key, 'header', head, 'payload', payload, 'refs', #ids, 'whole', '1')
+    unused[h.id] = #ids -- after it: where that write was refused, there is nothing to amend
+  end
+  for _, id in ipairs(ids) do
+    if fresh then
+      deliver(id, h.id)
+      unused[h.id] = unused[h.id] - 1
+    elseif missing(id, h.id) then
+      redis.call('HINCRBY', key, 'refs', 1)
+      deliver(id, h.id)
+    else
+      place_once(id)
+    end
+  end
+  if not fresh then redis.call('HSET', key, 'whole', '1') end
+end
+
+-- amend takes back the shares of deliveries that were not made, and notes that
+-- the event is not whole: should it come again, the rest is made.
+local function amend()
+  for event, shares in pairs(unused) do
+    redis.call('HDEL', event_key(event), 'whole')
+    if shares > 0 and redis.call('HINCRBY', event_key(event), 'refs', -shares) <= 0 then
+      redis.call('DEL', event_key(event))
+    end
+    unused[event] = nil
   end
 end
 
@@ -81,48 +153,59 @@ end
 local function dispatch(element)
   local h, head, payload_at = read(element)
   if not h then return false end
-  if redis.call('EXISTS', lane .. 'seen:' .. h.id) == 1 then
+  local stored = redis.call('HMGET', event_key(h.id), 'whole', 'refs')
+  if stored[1] or redis.call('EXISTS', lane .. 'seen:' .. h.id) == 1 then
     count.duplicates = count.duplicates + 1
     return true
   end
-  local noun = string.match(h.event, '^[^.]+')
-  local sets = {}
-  for i, name in ipairs({ h.event, noun .. '.*', '*' }) do
-    sets[i] = lane .. 'subscribers:' .. name .. ':' .. h.user
+  local ids = wanting(h)
+  if #ids == 0 then
+    seen(h.id)
+  else
+    fan_out(h, head, string.sub(element, payload_at), ids, not stored[2])
+    unused[h.id] = nil
   end
-  local stored = false
-  for _, id in ipairs(redis.call('SUNION', sets[1], sets[2], sets[3])) do
-    local active = redis.call('HGET', subscription_key(id), 'active')
-    if not active then
-      for _, set in ipairs(sets) do redis.call('SREM', set, id) end
-    else
-      if not stored then
-        redis.call('HSET', event_key(h.id), 'header', head, 'payload', string.sub(element, payload_at))
-        stored = true
-      end
-      deliver(id, h.id, active == '1')
-    end
-  end
-  redis.call('SET', lane .. 'seen:' .. h.id, '1', 'EX', seen_for)
   return true
 end
 
-while count.taken < max_events and count.made < max_deliveries and count.bytes < max_bytes do
-  local element = redis.call('LINDEX', lane .. 'events', -1)
-  if not element then break end
-  -- One element that cannot be dispatched, for whatever reason, must not wedge
-  -- the lane. Where Redis takes no writes at all, parking fails too and the
-  -- script ends with the event still on the list.
-  local ok, routed = pcall(dispatch, element)
-  if not (ok and routed) then
-    redis.call('LPUSH', lane .. 'parked', element)
-    count.parked = count.parked + 1
-  end
-  redis.call('RPOP', lane .. 'events')
-  count.taken = count.taken + 1
-  count.bytes = count.bytes + #element
+local function more()
+  return count.taken < max_events and count.made < max_deliveries and count.bytes < max_bytes
 end
 
+-- pop writes the sequences down, and takes from the list what is dealt with.
+local function pop()
+  for id, last in pairs(sequences) do
+    if numbered[id] ~= last then redis.call('HSET', subscription_key(id), 'seq', last) end
+    numbered[id] = last
+  end
+  if count.done > 0 then redis.call('RPOP', lane .. 'events', count.done) end
+  count.done = 0
+end
+
+while more() do
+  local elements = redis.call('LRANGE', lane .. 'events', -LOOK, -1)
+  if #elements == 0 then break end
+  for i = #elements, 1, -1 do
+    if not more() then break end
+    -- One element that cannot be dispatched, for whatever reason, must not wedge
+    -- the lane. Where Redis takes no writes at all, parking fails too and the
+    -- script ends with the event still on the list.
+    local ok, routed = pcall(dispatch, elements[i])
+    if not (ok and routed) then
+      amend()
+      pop()
+      redis.call('LPUSH', lane .. 'parked', elements[i])
+      count.parked = count.parked + 1
+    end
+    count.done = count.done + 1
+    count.taken = count.taken + 1
+    count.bytes = count.bytes + #elements[i]
+  end
+  pop()
+end
+
+-- Once a call will do for those: a call adds no more than it may trim.
+for id in pairs(placed) do count.overflowed = count.overflowed + trim(id, max_queued, TRIM_ACTIVE) end
 local left = redis.call('LLEN', lane .. 'events')
 if left > 0 then wake() end
-return { count.taken, count.made, count.duplicates, count.parked, count.dropped, left }
+return { count.taken, count.made, count.duplicates, count.parked, count.dropped, left, count.overflowed }

@@ -72,6 +72,11 @@ func TestARepeatedEventIsDeliveredOnce(t *testing.T) {
 		if n := r.client.ZCard(r.Context(), r.lane.Queue(id)).Val(); n != 1 {
 			r.Fatalf("%d deliveries, want 1", n)
 		}
+		r.end(r.takeOne(), stepDelivered, 0)
+		r.push(event(1))
+		if d := r.dispatchAll(); d.duplicates != 1 || d.deliveries != 0 {
+			r.Fatalf("dispatched %+v after the delivery, want a duplicate", d)
+		}
 		if ttl := r.client.TTL(r.Context(), r.lane.Seen("e1")).Val(); ttl <= 23*time.Hour || ttl > 24*time.Hour {
 			r.Fatalf("remembered for %s, want 24 h", ttl)
 		}
@@ -89,7 +94,8 @@ func TestADispatchThatBrokeOffIsTakenUpWithoutRepeating(t *testing.T) {
 		ctx := r.Context()
 		r.client.ZRem(ctx, r.lane.Queue(b), "e1")
 		r.client.HSet(ctx, r.lane.Event("e1"), "refs", 1)
-		r.client.Del(ctx, r.lane.Seen("e1"), r.lane.Runnable())
+		r.client.HDel(ctx, r.lane.Event("e1"), "whole")
+		r.client.Del(ctx, r.lane.Runnable())
 		r.push(event(1))
 
 		if d := r.dispatchAll(); d.deliveries != 1 {
@@ -213,7 +219,7 @@ func TestADispatchDoesABoundedPart(t *testing.T) {
 			r.subscribe(name, "contact.create", "http://a")
 		}
 		r.pushMany(0, 150)
-		d := must(r.dispatch(r.Context()))
+		d := must(r.dispatch(r.Context(), dispatchEvents))
 		if d.deliveries != dispatchDeliveries || d.left != 150-dispatchDeliveries/10 {
 			r.Fatalf("first call: %+v", d)
 		}

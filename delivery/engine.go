@@ -33,6 +33,9 @@ const (
 	DefaultWorkers         = 64
 	DefaultPerSubscription = 8
 	DefaultMaxBacklog      = 10_000
+	DefaultMaxQueued       = 1_000_000
+	DefaultRetain          = 30 * 24 * time.Hour
+	DefaultBreakAfter      = 10
 	DefaultTimeout         = 15 * time.Second
 	DefaultDrainTimeout    = 20 * time.Second
 )
@@ -71,9 +74,23 @@ type Options struct {
 	// PerSubscription bounds the deliveries under way to one subscription, over
 	// all processes. Zero: DefaultPerSubscription.
 	PerSubscription int
+	// RetryWorkers bounds the deliveries under way that have failed before, so that
+	// targets which fail slowly leave workers to the others. Zero: half of Workers.
+	RetryWorkers int
+	// BreakAfter is how many attempts must fail in a row for a subscription to be
+	// left alone for a while; one that fails more often than not is, too. Zero:
+	// DefaultBreakAfter.
+	BreakAfter int
 	// MaxBacklog is how many deliveries an inactive subscription keeps; beyond
 	// it the oldest go. Zero: DefaultMaxBacklog.
 	MaxBacklog int
+	// MaxQueued is how many deliveries may wait for one active subscription;
+	// beyond it the oldest are lost, counted and logged as errors. Zero:
+	// DefaultMaxQueued.
+	MaxQueued int
+	// Retain is how long dead letters are kept, from when they were given up.
+	// Zero: DefaultRetain.
+	Retain time.Duration
 	// Schedule spaces the attempts. Nil: DefaultSchedule.
 	Schedule Schedule
 	// Timeout bounds one exchange with a target, whole. Zero: DefaultTimeout.
@@ -99,6 +116,7 @@ type Engine struct {
 	options Options
 	sender  *sender
 	slots   slots
+	retries slots
 	lanes   []*lane
 	// idle is idleWait, but in tests.
 	idle time.Duration
@@ -120,12 +138,13 @@ func New(o Options) (*Engine, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("delivery: %w", err)
 	}
-	e := &Engine{options: o, sender: newSender(o), slots: newSlots(o.Workers), idle: idleWait}
+	e := &Engine{options: o, sender: newSender(o), slots: newSlots(o.Workers), retries: newSlots(o.RetryWorkers), idle: idleWait}
 	for _, l := range o.Layout.All() {
 		e.lanes = append(e.lanes, &lane{
 			queue: &queue{
 				client: o.Client, lane: l, offset: o.Offset, leaseFor: leaseFor,
-				cap: o.PerSubscription, maxBacklog: o.MaxBacklog,
+				cap: o.PerSubscription, breakAfter: o.BreakAfter, maxBacklog: o.MaxBacklog,
+				maxQueued: o.MaxQueued, retain: o.Retain,
 			},
 			inflight: newInflight(),
 			finished: make(chan finished, o.Workers),
@@ -137,6 +156,10 @@ func New(o Options) (*Engine, error) {
 func (o *Options) setDefaults() {
 	setDefault(&o.Workers, DefaultWorkers)
 	setDefault(&o.PerSubscription, DefaultPerSubscription)
+	setDefault(&o.MaxQueued, DefaultMaxQueued)
+	setDefault(&o.Retain, DefaultRetain)
+	setDefault(&o.RetryWorkers, max(o.Workers/2, 1))
+	setDefault(&o.BreakAfter, DefaultBreakAfter)
 	setDefault(&o.MaxBacklog, DefaultMaxBacklog)
 	setDefault(&o.Timeout, DefaultTimeout)
 	setDefault(&o.DrainTimeout, DefaultDrainTimeout)
@@ -172,6 +195,7 @@ func (o *Options) validate() error {
 	}
 	for name, value := range map[string]int64{
 		"Workers": int64(o.Workers), "PerSubscription": int64(o.PerSubscription), "MaxBacklog": int64(o.MaxBacklog),
+		"RetryWorkers": int64(o.RetryWorkers), "BreakAfter": int64(o.BreakAfter), "MaxQueued": int64(o.MaxQueued), "Retain": int64(o.Retain),
 		"Timeout": int64(o.Timeout), "DrainTimeout": int64(o.DrainTimeout),
 	} {
 		if value < 0 {

@@ -6,63 +6,151 @@
 -- ARGV[3]  ms and ARGV[4] failed attempts in a row, both of which make a
 --          subscription inactive
 -- ARGV[5]  ms for which a process waits for a token at most
--- then for each attempt seven:
+-- ARGV[6]  leases a subscription may have at once
+-- ARGV[7]  failed attempts in a row that open a subscription's breaker; 0: none has one
+-- then for each attempt eight:
 --          lease, outcome, ms to the next attempt, HTTP status or 0,
---          ms it took, error class or "", its number
+--          ms it took, error class or "", its number, ms for which the target
+--          wants nothing at all
 -- outcome  delivered  it is done
 --          retry      it is due again, an attempt dearer
 --          dead       it is given up, and kept until replayed
 --          released   handed back, no attempt charged; due after the ms given
--- result   for each: ok, inactive (ok, and the subscription is now inactive),
+-- result   for each: ok, opened (ok, and the subscription's breaker is now open),
+--          inactive (ok, and the subscription is now inactive),
 --          gone (the subscription is deleted, the delivery let go), or
 --          lost (the lease had lapsed: this holder no longer decides)
 
-local FIELDS = 7
+-- The breaker. A subscription that fails so often in a row, or more often than
+-- not, is asked nothing until open_until. Then one real delivery is made, since
+-- ramp is 1; each success doubles the ramp until it reaches the cap and the
+-- breaker is closed, and a failure opens it again for twice as long. Its queue is
+-- kept, and no attempt is charged while none is made. All of it is in the
+-- subscription's HASH, so that all processes see the same breaker.
+
+local FIRST, FIELDS = 8, 8
+local OPEN_FOR, OPEN_MOST, PAUSE_MOST = 5000, 600000, 3600000
 
 local at = now(ARGV[1])
 local kept, failing_for, failing_times = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local longest_wait = tonumber(ARGV[5])
+local longest_wait, cap, break_after = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local results, work = {}, false
+-- touched are the subscriptions of this call, in the order met. What concerns a
+-- subscription is read and written once, however many of its attempts end here.
+local touched, known = {}, {}
 
-local function succeeded(id)
-  redis.call('HDEL', subscription_key(id), 'failing_since', 'failures')
+-- STATE are the fields of a subscription's HASH that finish keeps.
+local STATE = { 'failing_since', 'failures', 'resume_at', 'ramp', 'open_until', 'trips', 'health' }
+
+local function subscription(id)
+  local s = known[id]
+  if not s then
+    local state = redis.call('HMGET', subscription_key(id), 'active', 'failing_since', 'failures', 'ordered',
+      'resume_at', 'ramp', 'open_until', 'trips', 'health')
+    -- Empty as well as absent means never: so the subscription may be cleared either way.
+    local function number(i) return tonumber(state[i] or '') end
+    s = { id = id, active = state[1], ordered = state[4] == '1', ended = 0, forget = {},
+      failing_since = number(2), failures = number(3), resume_at = number(5),
+      ramp = number(6), open_until = number(7), trips = number(8), health = number(9) }
+    s.before = {}
+    for _, field in ipairs(STATE) do s.before[field] = s[field] end
+    known[id], touched[#touched + 1] = s, s
+  end
+  return s
 end
 
--- failed counts a failure and answers whether it made the subscription inactive.
-local function failed(id)
-  local key = subscription_key(id)
-  local state = redis.call('HMGET', key, 'failing_since', 'failures', 'active')
-  -- Empty as well as absent means never: so the subscription may be cleared either way.
-  local since = tonumber(state[1] or '') or at
-  local failures = (tonumber(state[2] or '') or 0) + 1
-  redis.call('HSET', key, 'failing_since', since, 'failures', failures)
-  if state[3] ~= '1' or at - since < failing_for or failures < failing_times then return false end
-  redis.call('HSET', key, 'active', '0', 'inactive_reason', 'failing', 'updated_at', at)
-  return true
+-- pause keeps a subscription from being asked before a time.
+local function pause(s, until_) s.resume_at = math.max(s.resume_at or 0, until_) end
+
+-- open opens the breaker, longer each time until it was closed.
+local function open(s)
+  s.trips = (s.trips or 0) + 1
+  s.open_until = at + math.min(OPEN_FOR * 2 ^ (s.trips - 1), OPEN_MOST)
+  s.ramp, s.health = 1, nil
+  pause(s, s.open_until)
 end
 
-local function record(id, event, outcome, status, took, class, attempt)
-  redis.call('HSET', subscription_key(id), 'last_status', status, 'last_error', class, 'last_at', at)
-  redis.call('XADD', lane .. 'attempts:' .. id, 'MAXLEN', '~', kept, '*', 'at', at, 'event', event,
+-- Health counts failures out of 1000, the last some twenty attempts weighing most.
+local function worsen(s) s.health = math.floor((s.health or 0) * 19 / 20) + 50 end
+
+local function succeeded(s)
+  s.failing_since, s.failures = nil, nil
+  s.health = s.health and math.floor(s.health * 19 / 20)
+  if s.health == 0 then s.health = nil end
+  -- What was under way when the breaker opened proves nothing of what comes.
+  if s.ramp and (s.open_until or 0) <= at then
+    s.ramp = s.ramp * 2
+    if s.ramp >= cap then s.ramp, s.trips, s.open_until = nil, nil, nil end
+  end
+end
+
+-- failed answers what came of one failure more: inactive, opened or ok.
+local function failed(s)
+  s.failing_since, s.failures = s.failing_since or at, (s.failures or 0) + 1
+  if s.active ~= '1' then return 'ok' end
+  if at - s.failing_since >= failing_for and s.failures >= failing_times then
+    s.active = '0'
+    redis.call('HSET', subscription_key(s.id), 'active', '0', 'inactive_reason', 'failing', 'updated_at', at)
+    -- Whoever makes it active again has repaired it, and waits for nothing.
+    s.ramp, s.open_until, s.trips, s.health, s.resume_at = nil, nil, nil, nil, nil
+    return 'inactive'
+  end
+  if break_after == 0 then return 'ok' end
+  worsen(s)
+  if (s.open_until or 0) > at then return 'ok' end
+  if s.ramp or s.failures >= break_after or s.health > 500 then
+    open(s)
+    return 'opened'
+  end
+  return 'ok'
+end
+
+local function record(s, event, outcome, status, took, class, attempt)
+  s.last = { status, class }
+  redis.call('XADD', lane .. 'attempts:' .. s.id, 'MAXLEN', '~', kept, '*', 'at', at, 'event', event,
     'attempt', attempt, 'outcome', outcome, 'status', status, 'ms', took, 'error', class)
 end
 
 -- settle puts the delivery where the outcome says; its share in the event goes with it.
-local function settle(id, event, sequence, tries, outcome, after)
+local function settle(s, event, sequence, tries, outcome, after)
   if outcome == 'delivered' then
-    redis.call('HDEL', tries_key(id), event)
+    table.insert(s.forget, event)
     release(event)
   elseif outcome == 'released' and after == 0 then
-    put_back(id, event, sequence, tries, at)
+    put_back(s.id, event, sequence, tries, at)
   else
     if outcome ~= 'released' then tries = tries + 1 end
-    remember(id, event, tries, sequence)
+    remember(s.id, event, tries, sequence)
     if outcome == 'dead' then
-      hold(dead_key(id), at, event)
+      hold(dead_key(s.id), at, event)
+      redis.call('ZADD', lane .. 'retained', 'NX', at, s.id)
+    elseif s.ordered then
+      hold(queue_key(s.id), sequence, event)
+      pause(s, at + after)
     else
-      hold(retry_key(id), at + after, event)
+      hold(retry_key(s.id), at + after, event)
     end
   end
+end
+
+local function finish(held, lease, outcome, after, status, took, class, attempt, paused)
+  if not held then return 'lost' end
+  local id, event, sequence, tries = lease_parts(lease)
+  local s = subscription(id)
+  s.ended = s.ended + 1
+  if not s.active then
+    release(event)
+    return 'gone'
+  end
+  settle(s, event, sequence, tonumber(tries), outcome, after)
+  if outcome == 'released' then return 'ok' end
+  record(s, event, outcome, status, took, class, attempt)
+  if paused > 0 then pause(s, at + math.min(paused, PAUSE_MOST)) end
+  if outcome == 'delivered' then
+    succeeded(s)
+    return 'ok'
+  end
+  return failed(s)
 end
 
 -- news tells whether a subscription is runnable, or will be before those who
@@ -73,26 +161,41 @@ local function news(id)
   return first[1] == id and tonumber(first[2]) < at + longest_wait
 end
 
-local function finish(lease, outcome, after, status, took, class, attempt)
-  if redis.call('ZREM', lane .. 'leases', lease) == 0 then return 'lost' end
-  local id, event, sequence, tries = lease_parts(lease)
-  unlease(id)
-  if not exists(id) then
-    release(event)
-    return 'gone'
+-- leave writes down what became of a subscription, and places it anew.
+local function leave(s)
+  unlease(s.id, s.ended)
+  if not s.active then return end
+  local key = subscription_key(s.id)
+  if #s.forget > 0 then redis.call('HDEL', tries_key(s.id), unpack(s.forget)) end
+  if s.last then redis.call('HSET', key, 'last_status', s.last[1], 'last_error', s.last[2], 'last_at', at) end
+  for _, field in ipairs(STATE) do
+    if s[field] == nil and s.before[field] ~= nil then
+      redis.call('HDEL', key, field)
+    elseif s[field] ~= s.before[field] then
+      redis.call('HSET', key, field, string.format('%.0f', s[field]))
+    end
   end
-  settle(id, event, sequence, tonumber(tries), outcome, after)
-  local inactive = false
-  if outcome ~= 'released' then
-    record(id, event, outcome, status, took, class, attempt)
-    if outcome == 'delivered' then succeeded(id) else inactive = failed(id) end
-  end
-  work = news(id) or work
-  return inactive and 'inactive' or 'ok'
+  work = news(s.id) or work
 end
 
-for i = 6, #ARGV, FIELDS do
-  results[#results + 1] = finish(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
+-- take_back gives the leases back, and answers which of them were still held. A
+-- lease that stands here twice is held once.
+local function take_back()
+  local members, seen_here, held = {}, {}, {}
+  for i = FIRST, #ARGV, FIELDS do members[#members + 1] = ARGV[i] end
+  for i, score in ipairs(redis.call('ZMSCORE', lane .. 'leases', unpack(members))) do
+    held[i] = score and not seen_here[members[i]]
+    seen_here[members[i]] = true
+  end
+  redis.call('ZREM', lane .. 'leases', unpack(members))
+  return held
 end
+
+local held = take_back()
+for i = FIRST, #ARGV, FIELDS do
+  results[#results + 1] = finish(held[#results + 1], ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
+    ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7]))
+end
+for _, s in ipairs(touched) do leave(s) end
 if work then wake() end
 return results

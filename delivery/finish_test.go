@@ -92,6 +92,7 @@ func TestAttemptsAndFailureStateAreRecorded(t *testing.T) {
 func TestASubscriptionThatFailsForADayIsMadeInactiveAndKeepsItsEvents(t *testing.T) {
 	onEachRedis(t, func(r *rig) {
 		id := r.subscribe("a", "contact.create", "http://a")
+		r.breakAfter = 0 // this is about the day, not about the breaker
 		r.pushMany(0, 20)
 		r.dispatchAll()
 		for i := range 12 { // many failures, but not yet a day

@@ -19,6 +19,7 @@ const (
 // Answers of finish.lua.
 const (
 	finishedInactive = "inactive"
+	finishedOpened   = "opened"
 	finishedGone     = "gone"
 	finishedLost     = "lost"
 )
@@ -93,6 +94,9 @@ func (f *finisher) account(batch []finished, results []string) {
 			switch results[i] {
 			case finishedLost, finishedGone:
 				label = results[i]
+			case finishedOpened:
+				f.metrics.opened.Inc()
+				f.log.Info("subscription paused: it keeps failing", "subscription", b.delivery.subscription)
 			case finishedInactive:
 				f.metrics.deactivated.Inc()
 				f.log.Warn("subscription made inactive: it has failed for a day", "subscription", b.delivery.subscription)

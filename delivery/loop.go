@@ -9,6 +9,9 @@ import (
 // claimMost bounds how many deliveries one claim takes.
 const claimMost = 64
 
+// dispatchLeast is how many events one dispatch may take, however few workers are free.
+const dispatchLeast = 16
+
 // loop drives one lane:
 //
 //	wake ──► dispatch (events → deliveries) ──► claim ──► start ──► claim …
@@ -18,6 +21,7 @@ type loop struct {
 	queue   *queue
 	waiter  *waiter
 	slots   slots
+	retries slots
 	start   func(*delivery)
 	idle    time.Duration
 	log     *slog.Logger
@@ -62,34 +66,67 @@ func (l *loop) round(ctx context.Context) error {
 // and for how long there is nothing else to do.
 func (l *loop) work(ctx context.Context, free int) (int, time.Duration, error) {
 	if l.pending {
-		d, err := l.queue.dispatch(ctx)
+		// Free workers wait for the claim behind it, so no more than twice what
+		// they can take: enough that the list never grows for want of dispatching.
+		d, err := l.queue.dispatch(ctx, max(dispatchLeast, 2*free))
 		if err != nil {
 			return 0, 0, err
 		}
 		l.pending = d.left > 0
 		l.metrics.countDispatched(d)
+		if d.overflowed > 0 {
+			l.log.Error("deliveries lost: too many wait for a subscription that takes none", "deliveries", d.overflowed)
+		}
 	}
-	c, err := l.queue.claim(ctx, free)
+	c, err := l.claim(ctx, free)
 	if err != nil {
 		return 0, 0, err
 	}
-	for _, d := range c.deliveries {
-		l.start(d)
-	}
 	l.metrics.lapsed.Add(float64(c.lapsed))
 	l.pending = c.events > 0
-	if c.deleted > 0 {
-		if _, err := l.queue.purge(ctx); err != nil {
-			return len(c.deliveries), 0, err
-		}
+	if err := l.cleanUp(ctx, c); err != nil {
+		return len(c.deliveries), 0, err
 	}
-	if c.events+c.deleted+c.runnable > 0 || len(c.deliveries) == free {
+	if c.events+c.deleted+c.runnable > 0 || c.expired || len(c.deliveries) == free {
 		return len(c.deliveries), 0, nil
 	}
 	if c.due >= 0 && c.due < l.idle {
 		return len(c.deliveries), c.due, nil
 	}
 	return len(c.deliveries), l.idle, nil
+}
+
+// cleanUp lets go of a part of what a claim saw to be of no more use.
+func (l *loop) cleanUp(ctx context.Context, c claimed) error {
+	if c.deleted > 0 {
+		if _, err := l.queue.purge(ctx); err != nil {
+			return err
+		}
+	}
+	if !c.expired {
+		return nil
+	}
+	gone, err := l.queue.expire(ctx)
+	l.metrics.expired.Add(float64(gone))
+	if gone > 0 {
+		l.log.Warn("dead letters expired", "count", gone)
+	}
+	return err
+}
+
+// claim takes deliveries and starts them. Each that has failed before keeps one
+// of the slots for retries.
+func (l *loop) claim(ctx context.Context, free int) (claimed, error) {
+	retries := l.retries.more(free)
+	c, err := l.queue.claim(ctx, free, retries)
+	for _, d := range c.deliveries {
+		if d.tries > 0 {
+			retries--
+		}
+		l.start(d)
+	}
+	l.retries.put(max(retries, 0))
+	return c, err
 }
 
 // Pauses while Redis is away.

@@ -11,6 +11,9 @@ type Metrics struct {
 	dispatched  *prometheus.CounterVec
 	dropped     prometheus.Counter
 	deactivated prometheus.Counter
+	opened      prometheus.Counter
+	overflowed  prometheus.Counter
+	expired     prometheus.Counter
 	lapsed      prometheus.Counter
 }
 
@@ -37,9 +40,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		dispatched:  vector("hookproxy_dispatched_total", "What dispatch made of the events list.", "result"),
 		dropped:     counter("hookproxy_backlog_dropped_total", "Deliveries of inactive subscriptions beyond their backlog."),
 		deactivated: counter("hookproxy_subscriptions_deactivated_total", "Subscriptions made inactive for failing a day."),
+		opened:      counter("hookproxy_breakers_opened_total", "Times that a subscription was paused because it kept failing."),
+		overflowed:  counter("hookproxy_queue_dropped_total", "Deliveries of active subscriptions lost because too many waited."),
+		expired:     counter("hookproxy_dead_letters_expired_total", "Dead letters let go after the time for which they are kept."),
 		lapsed:      counter("hookproxy_leases_lapsed_total", "Leases that lapsed and were returned."),
 	}
-	reg.MustRegister(m.deliveries, m.failures, m.duration, m.inflight, m.dispatched, m.dropped, m.deactivated, m.lapsed)
+	reg.MustRegister(m.deliveries, m.failures, m.duration, m.inflight, m.dispatched, m.dropped, m.deactivated, m.opened, m.lapsed,
+		m.overflowed, m.expired)
 	return m
 }
 
@@ -50,4 +57,5 @@ func (m *Metrics) countDispatched(d dispatched) {
 		m.dispatched.WithLabelValues(label).Add(float64(n))
 	}
 	m.dropped.Add(float64(d.dropped))
+	m.overflowed.Add(float64(d.overflowed))
 }

@@ -35,7 +35,8 @@ func (m *model) checkNothingIsDue(t *rapid.T) {
 	}
 	for id, s := range m.subs {
 		for event, w := range s.want {
-			if s.active && count[id] < modelCap && !w.dead && w.due <= m.at && !held[id+event] {
+			if s.active && count[id] < s.cap() && s.resume <= m.at && !w.dead && w.due <= m.at && !held[id+event] &&
+				(!s.ordered || s.head() == w) {
 				t.Fatalf("%s is due for %s and was not claimed", event, id)
 			}
 		}
@@ -52,6 +53,9 @@ func (m *model) settle(t *rapid.T) {
 			if _, _, err := m.replay(m.Context(), id); err != nil {
 				t.Fatal(err)
 			}
+			for _, w := range s.want {
+				w.dead = false
+			}
 		}
 	}
 	m.pass(24 * time.Hour) // whatever is held has lapsed, whatever waits is due
@@ -63,6 +67,9 @@ func (m *model) settle(t *rapid.T) {
 				s := m.subs[d.subscription]
 				if s.want[d.event.ID] == nil {
 					t.Fatalf("%s delivered to %s once more", d.event.ID, d.subscription)
+				}
+				if s.ordered && s.head() != s.want[d.event.ID] {
+					t.Fatalf("%s delivered to %s out of turn", d.event.ID, d.subscription)
 				}
 				delete(s.want, d.event.ID)
 				if got := m.end(d, stepDelivered, 0); got != "ok" {
@@ -76,7 +83,7 @@ func (m *model) settle(t *rapid.T) {
 			t.Fatalf("%s was never delivered %v", id, s.want)
 		}
 	}
-	for _, prefix := range []string{"event:", "queue:", "retry:", "dead:", "tries:", "leases", "inflight", "runnable", "waiting", "purge"} {
+	for _, prefix := range []string{"event:", "queue:", "retry:", "dead:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "purge"} {
 		if keys := m.keys(prefix); len(keys) > 0 {
 			t.Fatalf("left behind: %v", keys)
 		}

@@ -13,7 +13,8 @@ import (
 // What must hold whatever happens in whatever order, by several workers that
 // come and go: nothing is lost, nothing is delivered after deletion or while
 // inactive, nobody but the holder ends an attempt, no cap is exceeded, nothing
-// comes before it is due, and at the end nothing is left in Redis.
+// comes before it is due or, where order is asked for, out of turn; a breaker
+// opens, lets through and closes as told, and at the end nothing is left in Redis.
 
 // model is the simple account that the scripts are held against.
 type model struct {
@@ -26,15 +27,20 @@ type model struct {
 }
 
 type modelSub struct {
-	active, deleted bool
+	active, deleted, ordered bool
+	// sequence is that of the last delivery, resume when the next may be made.
+	sequence int64
+	resume   time.Duration
+	modelBreaker
 	// want is what must still be delivered, by event; state says how it stands.
 	want map[string]*modelDelivery
 }
 
 type modelDelivery struct {
-	tries int
-	due   time.Duration // not to be claimed before
-	dead  bool
+	tries    int
+	sequence int64
+	due      time.Duration // not to be claimed before
+	dead     bool
 }
 
 type modelLease struct {
@@ -47,7 +53,7 @@ const modelCap = 2
 func TestWhateverHappensNothingIsLostOrDeliveredWrongly(t *testing.T) {
 	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s)
-		r.cap = modelCap
+		r.cap, r.breakAfter = modelCap, modelBreakAfter
 		rapid.Check(t, func(rt *rapid.T) {
 			if err := s.Client.FlushAll(t.Context()).Err(); err != nil {
 				rt.Fatal(err)
@@ -97,6 +103,10 @@ func (m *model) addSubscription(t *rapid.T) {
 	name := fmt.Sprint("s", len(m.subs))
 	id := m.subscribe(name, "contact.create", "http://"+name)
 	m.subs[id] = &modelSub{active: true, want: map[string]*modelDelivery{}}
+	if rapid.Bool().Draw(t, "ordered") {
+		m.subs[id].ordered = true
+		m.client.HSet(m.Context(), m.lane.Subscription(id), "ordered", "1")
+	}
 }
 
 // publish pushes events, and perhaps one that was there before, and dispatches them.
@@ -113,7 +123,8 @@ func (m *model) publish(t *rapid.T) {
 		}
 		for _, s := range m.subs {
 			if !s.deleted {
-				s.want[e.ID] = &modelDelivery{}
+				s.sequence++
+				s.want[e.ID] = &modelDelivery{sequence: s.sequence}
 			}
 		}
 	}
@@ -138,8 +149,12 @@ func (m *model) claimSome(t *rapid.T) {
 		switch {
 		case s.deleted || !s.active:
 			t.Fatalf("%s claimed for %+v", d.event.ID, s)
-		case w == nil || w.dead || w.due > m.at || w.tries != d.tries:
+		case w == nil || w.dead || w.due > m.at || w.tries != d.tries || w.sequence != d.sequence:
 			t.Fatalf("claimed %+v at %s, but it stands at %+v", d, m.at, w)
+		case s.resume > m.at:
+			t.Fatalf("claimed %+v at %s, but its subscription rests until %s", d, m.at, s.resume)
+		case s.ordered && s.head() != w:
+			t.Fatalf("claimed %+v out of turn: %+v", d, s)
 		}
 		for _, l := range m.held {
 			if l.subscription == d.subscription && l.event.ID == d.event.ID {
@@ -172,10 +187,14 @@ func (m *model) finishOne(t *rapid.T) {
 		}
 		return
 	}
-	if got != "ok" {
-		t.Fatalf("finish of a lease held: %s", got)
+	if want := s.ends(how, m.at); got != want {
+		t.Fatalf("finish of a lease held: %s, want %s", got, want)
 	}
 	w := s.want[l.event.ID]
+	if s.ordered && (how == stepRetry || how == stepReleased && after > 0) {
+		s.resume = max(s.resume, m.at+after)
+		after = -m.at // for the subscription waits, not the delivery
+	}
 	switch how {
 	case stepDelivered:
 		delete(s.want, l.event.ID)
@@ -237,7 +256,7 @@ func (m *model) replayOne(t *rapid.T) {
 	}
 	for _, w := range s.want {
 		if w.dead {
-			*w = modelDelivery{}
+			*w = modelDelivery{sequence: w.sequence}
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestARedisWithoutMemoryLosesNothing(t *testing.T) {
 		}
 	}
 	limit("1")
-	if d, err := r.dispatch(r.Context()); err == nil {
+	if d, err := r.dispatch(r.Context(), dispatchEvents); err == nil {
 		r.Fatalf("dispatched %+v without memory", d)
 	}
 	if n := r.client.LLen(r.Context(), r.lane.Events()).Val(); n != 1 {

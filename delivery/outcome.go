@@ -57,6 +57,8 @@ type attempt struct {
 	// after is when the target, or our own trouble, wants the next attempt.
 	// Zero leaves that to the schedule.
 	after time.Duration
+	// pause is for how long the target wants no delivery at all.
+	pause time.Duration
 	took  time.Duration
 	// err is for the log. It never holds the target's URL.
 	err error
@@ -89,6 +91,7 @@ func judge(res *http.Response, now time.Time) attempt {
 	}
 	if res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable {
 		a.after = retryAfter(res.Header.Get("Retry-After"), now)
+		a.pause = a.after
 	}
 	return a
 }

@@ -26,6 +26,7 @@ while left > 0 do
     redis.call('DEL', tries_key(id), lane .. 'attempts:' .. id)
     redis.call('ZREM', lane .. 'runnable', id)
     redis.call('ZREM', lane .. 'waiting', id)
+    redis.call('ZREM', lane .. 'retained', id)
     redis.call('SREM', purge, id)
     left = left - 1
   end

@@ -24,6 +24,8 @@ var (
 	renewLua string
 	//go:embed purge.lua
 	purgeLua string
+	//go:embed expire.lua
+	expireLua string
 	//go:embed replay.lua
 	replayLua string
 	//go:embed backlog.lua
@@ -34,6 +36,7 @@ var (
 	finishScript   = layout.NewScript(finishLua)
 	renewScript    = layout.NewScript(renewLua)
 	purgeScript    = layout.NewScript(purgeLua)
+	expireScript   = layout.NewScript(expireLua)
 	replayScript   = layout.NewScript(replayLua)
 	backlogScript  = layout.NewScript(backlogLua)
 	wakeScript     = layout.NewScript("wake()\n")
@@ -50,8 +53,6 @@ const (
 )
 
 const (
-	// seenFor is for how long an event dispatched once is not dispatched again.
-	seenFor = 24 * time.Hour
 	// attemptsKept is how many attempts a subscription's stream remembers, about.
 	attemptsKept = 100
 	// A subscription is made inactive once it has failed for failingFor without
@@ -70,19 +71,21 @@ type queue struct {
 	offset     func() int64
 	leaseFor   time.Duration
 	cap        int
+	breakAfter int // 0: there are no breakers
 	maxBacklog int
+	maxQueued  int
+	retain     time.Duration
 }
 
-type dispatched struct{ events, deliveries, duplicates, parked, dropped, left int64 }
+type dispatched struct{ events, deliveries, duplicates, parked, dropped, left, overflowed int64 }
 
-// dispatch makes deliveries of the events at the right of the list.
-func (q *queue) dispatch(ctx context.Context) (dispatched, error) {
-	n, err := q.run(ctx, dispatchScript, dispatchEvents, dispatchDeliveries, dispatchBytes, q.maxBacklog,
-		int(seenFor.Seconds())).Int64Slice()
+// dispatch makes deliveries of the events at the right of the list, of so many at most.
+func (q *queue) dispatch(ctx context.Context, most int) (dispatched, error) {
+	n, err := q.run(ctx, dispatchScript, min(most, dispatchEvents), dispatchDeliveries, dispatchBytes, q.maxBacklog, q.maxQueued).Int64Slice()
 	if err != nil {
 		return dispatched{}, fmt.Errorf("dispatch: %w", err)
 	}
-	return dispatched{n[0], n[1], n[2], n[3], n[4], n[5]}, nil
+	return dispatched{n[0], n[1], n[2], n[3], n[4], n[5], n[6]}, nil
 }
 
 // claimed is what one claim took, and what it saw that is left to do.
@@ -92,11 +95,15 @@ type claimed struct {
 	due                       time.Duration
 	lapsed, letGo             int64
 	events, deleted, runnable int64
+	// expired tells that there are dead letters to let go.
+	expired bool
 }
 
-// claim takes up to want deliveries, each under a new lease.
-func (q *queue) claim(ctx context.Context, want int) (claimed, error) {
-	rows, err := q.run(ctx, claimScript, want, q.cap, q.leaseFor.Milliseconds(), claimBytes, rand.Text()).Slice()
+// claim takes up to want deliveries, each under a new lease; of those that have
+// failed before, up to retries.
+func (q *queue) claim(ctx context.Context, want, retries int) (claimed, error) {
+	rows, err := q.run(ctx, claimScript, want, q.cap, q.leaseFor.Milliseconds(), claimBytes, rand.Text(), retries,
+		q.retain.Milliseconds()).Slice()
 	if err != nil {
 		return claimed{}, fmt.Errorf("claim: %w", err)
 	}
@@ -105,11 +112,11 @@ func (q *queue) claim(ctx context.Context, want int) (claimed, error) {
 
 // finish ends attempts, and answers for each one of the finished… constants.
 func (q *queue) finish(ctx context.Context, batch []finished) ([]string, error) {
-	args := make([]any, 0, 4+7*len(batch))
-	args = append(args, attemptsKept, failingFor.Milliseconds(), failingTimes, idleWait.Milliseconds())
+	args := make([]any, 0, 6+8*len(batch))
+	args = append(args, attemptsKept, failingFor.Milliseconds(), failingTimes, idleWait.Milliseconds(), q.cap, q.breakAfter)
 	for _, f := range batch {
 		args = append(args, f.delivery.lease, string(f.step), f.after.Milliseconds(), f.status,
-			f.took.Milliseconds(), f.class, f.delivery.tries+1)
+			f.took.Milliseconds(), f.class, f.delivery.tries+1, f.pause.Milliseconds())
 	}
 	results, err := q.run(ctx, finishScript, args...).StringSlice()
 	if err != nil {
@@ -146,6 +153,15 @@ func (q *queue) purge(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("purge: %w", err)
 	}
 	return n[1], nil
+}
+
+// expire lets go of a part of the dead letters kept long enough, and answers how many.
+func (q *queue) expire(ctx context.Context) (int64, error) {
+	gone, err := q.run(ctx, expireScript, purgeChunk, q.retain.Milliseconds()).Int64()
+	if err != nil {
+		return 0, fmt.Errorf("expire: %w", err)
+	}
+	return gone, nil
 }
 
 // replay returns some dead letters to the queue: how many, and how many are left.

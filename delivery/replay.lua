@@ -18,5 +18,6 @@ for _, event in ipairs(returned) do
   redis.call('HDEL', tries_key(id), event)
   hold(queue_key(id), sequence, event)
 end
+if redis.call('EXISTS', dead_key(id)) == 0 then redis.call('ZREM', lane .. 'retained', id) end
 if place(id, at) then wake() end
 return { #returned, redis.call('ZCARD', dead_key(id)) }

@@ -14,6 +14,10 @@ import (
 const (
 	formatRESTHooks = "resthooks"
 	formatRaw       = "raw"
+	// formatStandard is the payload that Standard Webhooks recommends.
+	formatStandard = "standard"
+	// formatCloudEvents is CloudEvents 1.0 over HTTP in binary mode.
+	formatCloudEvents = "cloudevents"
 )
 
 // hook is the part of a REST Hooks body that tells about the delivery.
@@ -28,8 +32,10 @@ type hook struct {
 // body writes what is posted. The payload is spliced in as the API wrote it:
 // marshalling it again would change numbers, escapes and the order of keys.
 //
-//	resthooks  {"hook": {"id", "event", "target"}, "data": payload}
-//	raw        payload
+//	resthooks    {"hook": {"id", "event", "target"}, "data": payload}
+//	standard     {"type", "timestamp", "data": payload}
+//	raw          payload
+//	cloudevents  payload; the rest is in headers
 //
 // Without a payload its place is taken by null, and data_omitted says why.
 func (d *delivery) body() ([]byte, error) {
@@ -37,22 +43,41 @@ func (d *delivery) body() ([]byte, error) {
 	if len(data) == 0 {
 		data = []byte("null")
 	}
-	if d.format == formatRaw {
+	switch d.format {
+	case formatRaw, formatCloudEvents:
 		return data, nil
+	case formatStandard:
+		return splice(standard{
+			Type: d.event.Name, Timestamp: d.event.Time.UTC().Format(time.RFC3339Nano),
+			DataOmitted: d.event.Omitted, DataRedacted: d.event.Redacted,
+		}, data)
 	}
-	var b bytes.Buffer
-	b.Grow(len(data) + 256 + len(d.target))
-	b.WriteString(`{"hook":`)
-	head := json.NewEncoder(&b)
-	head.SetEscapeHTML(false) // a target's & shall read as the subscriber wrote it
-	err := head.Encode(hook{
+	return splice(struct {
+		Hook hook `json:"hook"`
+	}{hook{
 		ID: d.subscription, Event: d.event.Name, Target: d.target,
 		DataOmitted: d.event.Omitted, DataRedacted: d.event.Redacted,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encode the hook: %w", err)
+	}}, data)
+}
+
+// standard is a Standard Webhooks payload but for its data.
+type standard struct {
+	Type         string   `json:"type"`
+	Timestamp    string   `json:"timestamp"`
+	DataOmitted  string   `json:"data_omitted,omitempty"`
+	DataRedacted []string `json:"data_redacted,omitempty"`
+}
+
+// splice writes an object's fields and then data, as it is, as the last of them.
+func splice(object any, data []byte) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(len(data) + 512)
+	head := json.NewEncoder(&b)
+	head.SetEscapeHTML(false) // a target's & shall read as the subscriber wrote it
+	if err := head.Encode(object); err != nil {
+		return nil, fmt.Errorf("encode the body: %w", err)
 	}
-	b.Truncate(b.Len() - 1) // Encode ends with a newline
+	b.Truncate(b.Len() - len("}\n")) // Encode ends with a newline
 	b.WriteString(`,"data":`)
 	b.Write(data)
 	b.WriteByte('}')
@@ -73,21 +98,27 @@ func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*h
 		return nil, errTarget
 	}
 	timestamp := strconv.FormatInt(now.Unix(), 10)
-	h := req.Header
-	h.Set("Content-Type", "application/json")
-	h.Set("User-Agent", agent)
-	h.Set("X-Hook-Event", d.event.Name)
-	h.Set("X-Hook-Id", d.event.ID)
-	h.Set("X-Hook-Subscription", d.subscription)
-	h.Set("X-Hook-Sequence", strconv.FormatInt(d.sequence, 10))
-	h.Set("X-Hook-Attempt", strconv.Itoa(d.tries+1))
-	h.Set("X-Hook-Signature", hookSignature(d.secret, body))
-	h.Set("Webhook-Id", d.event.ID)
-	h.Set("Webhook-Timestamp", timestamp)
-	h.Set("Webhook-Signature", standardSignature(d.secret, d.event.ID, timestamp, body))
+	h := req.Header // its keys are written as http.Header canonicalizes them
+	h["Content-Type"] = contentType
+	h["User-Agent"] = []string{agent}
+	h["X-Hook-Event"] = []string{d.event.Name}
+	h["X-Hook-Id"] = []string{d.event.ID}
+	h["X-Hook-Subscription"] = []string{d.subscription}
+	h["X-Hook-Sequence"] = []string{strconv.FormatInt(d.sequence, 10)}
+	h["X-Hook-Attempt"] = []string{strconv.Itoa(d.tries + 1)}
+	h["X-Hook-Signature"] = []string{hookSignature(d.secret, body)}
+	h["Webhook-Id"] = []string{d.event.ID}
+	h["Webhook-Timestamp"] = []string{timestamp}
+	h["Webhook-Signature"] = []string{d.signatures(timestamp, body)}
+	if d.format == formatCloudEvents {
+		d.cloudEvent(h)
+	}
 	// Nothing is sent for a header without values, but net/http takes the request
 	// for idempotent and repeats it itself where a kept connection turns out to be
 	// closed. That race is no failure of the target's, and webhook-id tells repeats.
 	h["Idempotency-Key"] = nil
 	return req, nil
 }
+
+// contentType is shared by all requests; nothing changes it.
+var contentType = []string{"application/json"}

@@ -30,7 +30,8 @@ func newRig(t testing.TB, s *redistest.Server) *rig {
 	r := &rig{TB: t, server: s}
 	r.queue = &queue{
 		client: s.Client, lane: layout.Layout{}.Lane(0), offset: r.moved.Load,
-		leaseFor: leaseFor, cap: DefaultPerSubscription, maxBacklog: DefaultMaxBacklog,
+		leaseFor: leaseFor, cap: DefaultPerSubscription, breakAfter: DefaultBreakAfter, maxBacklog: DefaultMaxBacklog,
+		maxQueued: DefaultMaxQueued, retain: DefaultRetain,
 	}
 	return r
 }
@@ -145,12 +146,13 @@ func (r *rig) dispatchAll() dispatched {
 	r.Helper()
 	var sum dispatched
 	for {
-		d, err := r.dispatch(r.Context())
+		d, err := r.dispatch(r.Context(), dispatchEvents)
 		if err != nil {
 			r.Fatal(err)
 		}
 		sum.events, sum.deliveries = sum.events+d.events, sum.deliveries+d.deliveries
 		sum.duplicates, sum.parked, sum.dropped = sum.duplicates+d.duplicates, sum.parked+d.parked, sum.dropped+d.dropped
+		sum.overflowed += d.overflowed
 		if d.left == 0 {
 			return sum
 		}
@@ -159,7 +161,7 @@ func (r *rig) dispatchAll() dispatched {
 
 func (r *rig) take(want int) claimed {
 	r.Helper()
-	c, err := r.claim(r.Context(), want)
+	c, err := r.claim(r.Context(), want, want)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -203,7 +205,7 @@ func (r *rig) keys(prefix string) []string {
 // wantNothingLeft fails unless every event and every trace of a delivery is freed.
 func (r *rig) wantNothingLeft() {
 	r.Helper()
-	for _, prefix := range []string{"event:", "queue:", "retry:", "tries:", "leases", "inflight", "runnable", "waiting", "events"} {
+	for _, prefix := range []string{"event:", "queue:", "retry:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "events"} {
 		if keys := r.keys(prefix); len(keys) > 0 {
 			r.Errorf("left behind: %s", strings.Join(keys, " "))
 		}

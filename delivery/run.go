@@ -56,7 +56,7 @@ func (e *Engine) Run(ctx context.Context) error {
 
 func (e *Engine) loop(l *lane, w *waiter, sending context.Context) *loop {
 	return &loop{
-		queue: l.queue, waiter: w, slots: e.slots, idle: e.idle,
+		queue: l.queue, waiter: w, slots: e.slots, retries: e.retries, idle: e.idle,
 		log: e.options.Log, metrics: e.options.Metrics,
 		start: func(d *delivery) {
 			l.inflight.add(d.lease)

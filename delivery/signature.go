@@ -28,6 +28,16 @@ func standardSignature(secret, id, timestamp string, body []byte) string {
 	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
+// signatures answers webhook-signature: one, or two while the secret is being
+// changed, the newer first (Standard Webhooks, "Signature scheme").
+func (d *delivery) signatures(timestamp string, body []byte) string {
+	signature := standardSignature(d.secret, d.event.ID, timestamp, body)
+	if d.previousSecret != "" {
+		signature += " " + standardSignature(d.previousSecret, d.event.ID, timestamp, body)
+	}
+	return signature
+}
+
 // signingKey decodes a secret. One that is not base64 is its own key: a
 // signature that a receiver may still check beats none.
 func signingKey(secret string) []byte {

@@ -19,16 +19,19 @@ func (s slots) take(ctx context.Context, most int) int {
 	case <-ctx.Done():
 		return 0
 	}
-	for taken := 1; ; taken++ {
-		if taken == most {
-			return taken
-		}
+	return 1 + s.more(most-1)
+}
+
+// more takes as many as are free, up to most, and answers how many it took.
+func (s slots) more(most int) int {
+	for taken := range most {
 		select {
 		case <-s:
 		default:
 			return taken
 		}
 	}
+	return most
 }
 
 func (s slots) put(count int) {

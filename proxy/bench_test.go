@@ -101,9 +101,9 @@ func BenchmarkOverSockets(b *testing.B) {
 	for _, path := range []string{"/api/v1/other/7", "/api/v1/kind3/7/notes"} {
 		b.Run(path, func(b *testing.B) {
 			o := Options{Upstream: upstream}
-			transport := newStand(b, &o).proxy.reverse.Transport
 			p := benchProxy(b, 10)
-			p.upstream, p.reverse = newUpstream(upstream), p.newReverseProxy(transport)
+			p.upstream, p.transport = newUpstream(upstream), newStand(b, &o).proxy.transport
+			p.reverse = p.newReverseProxy()
 			server := httptest.NewServer(p)
 			b.Cleanup(server.Close)
 			client := newClient(b, NewTransport(TransportOptions{}))

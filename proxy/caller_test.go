@@ -171,10 +171,10 @@ func TestParkedReplaysOfStrangersAreNotTakenForOneEvent(t *testing.T) {
 func TestPanicsOnTheWayToAnEventLeaveTheResponseAlone(t *testing.T) {
 	for where, breakIt := range map[string]func(*Proxy){
 		"match": func(p *Proxy) {
-			p.match = func(string, string) (matcher, rules.CaptureSettings) { panic("match") }
+			p.match = func(*exchange) (matcher, rules.CaptureSettings) { panic("match") }
 		},
 		"derive": func(p *Proxy) {
-			p.match = func(string, string) (matcher, rules.CaptureSettings) { return panicking{}, rules.CaptureSettings{} }
+			p.match = func(*exchange) (matcher, rules.CaptureSettings) { return panicking{}, rules.CaptureSettings{} }
 		},
 		"identity": func(p *Proxy) {
 			p.ask = func(*http.Request) answerer {
@@ -204,10 +204,15 @@ func TestPanicsOnTheWayToAnEventLeaveTheResponseAlone(t *testing.T) {
 // panicking is a match with a bug.
 type panicking struct{}
 
-func (panicking) WantsStatus(int) bool                  { return true }
-func (panicking) NeedsRequestBody() bool                { return true }
-func (panicking) NeedsCaller() bool                     { return true }
-func (panicking) Derive(*rules.Exchange) []rules.Result { panic("derive") }
+func (panicking) WantsStatus(int) bool                      { return true }
+func (panicking) NeedsRequestBody() bool                    { return true }
+func (panicking) NeedsCaller() bool                         { return true }
+func (panicking) Strict(int) bool                           { return false }
+func (panicking) FetchBefore(*rules.Exchange) []rules.Fetch { return nil }
+func (panicking) FetchAfter(*rules.Exchange) []rules.Fetch  { return nil }
+func (panicking) Credentials() []string                     { return nil }
+func (p panicking) Split() (now, later matcher)             { return p, nil }
+func (panicking) Derive(*rules.Exchange) []rules.Result     { panic("derive") }
 
 func TestA401OfTheUpstreamMakesIdentityForgetTheCaller(t *testing.T) {
 	asked := make(chan struct{}, 10)

@@ -15,12 +15,32 @@ type matcher interface {
 	WantsStatus(status int) bool
 	NeedsRequestBody() bool
 	NeedsCaller() bool
+	Strict(status int) bool
+	FetchBefore(x *rules.Exchange) []rules.Fetch
+	FetchAfter(x *rules.Exchange) []rules.Fetch
+	Credentials() []string
 	Derive(x *rules.Exchange) []rules.Result
+	Split() (now, later matcher)
+}
+
+// ruleMatch is rules.Match as a matcher: a nil one is none.
+type ruleMatch struct{ *rules.Match }
+
+// Split implements matcher.
+func (m ruleMatch) Split() (now, later matcher) {
+	first, second := m.Match.Split()
+	if first != nil {
+		now = ruleMatch{first}
+	}
+	if second != nil {
+		later = ruleMatch{second}
+	}
+	return now, later
 }
 
 // matchIn looks requests up in the rules in force.
-func matchIn(current func() *rules.File) func(string, string) (matcher, rules.CaptureSettings) {
-	return func(method, escapedPath string) (matcher, rules.CaptureSettings) {
+func matchIn(current func() *rules.File) func(*exchange) (matcher, rules.CaptureSettings) {
+	return func(x *exchange) (matcher, rules.CaptureSettings) {
 		if current == nil {
 			return nil, rules.CaptureSettings{}
 		}
@@ -28,8 +48,8 @@ func matchIn(current func() *rules.File) func(string, string) (matcher, rules.Ca
 		if file == nil {
 			return nil, rules.CaptureSettings{}
 		}
-		if match := file.Match(method, escapedPath); match != nil {
-			return match, file.Capture
+		if match := file.Match(file.Method(x.inbound.Method, x.inbound.Header), x.path); match != nil {
+			return ruleMatch{match}, file.Capture
 		}
 		return nil, rules.CaptureSettings{}
 	}
@@ -46,9 +66,11 @@ type capture struct {
 	sent     atomic.Bool // the request's headers are at the upstream
 	question *question   // nil: no rule asks who is calling
 	request  *requestCopy
-	response *heldBody // nil until there is one
-	decoded  lease     // for the response without its codings
-	trailers func()    // makes the response's trailers seen, once its body has ended
+	response *heldBody       // nil until there is one
+	decoded  lease           // for the response without its codings
+	fetched  lease           // for what was fetched beside the exchange
+	exchange *rules.Exchange // as far as it is known
+	trailers func()          // makes the response's trailers seen, once its body has ended
 
 	events []string // names, for the log
 	result string   // what became of them, for the log
@@ -60,7 +82,7 @@ func (p *Proxy) capturing(x *exchange) (c *capture) {
 		return nil
 	}
 	defer p.survive("match", func() { c = nil })
-	match, limits := p.match(x.inbound.Method, x.path)
+	match, limits := p.match(x)
 	if match == nil {
 		return nil
 	}
@@ -72,7 +94,7 @@ func (p *Proxy) capturing(x *exchange) (c *capture) {
 	if c.limits.Budget <= 0 {
 		c.limits.Budget = rules.DefaultBudget
 	}
-	c.decoded = c.newLease()
+	c.decoded, c.fetched = c.newLease(), c.newLease()
 	c.copyRequest(x.inbound)
 	if p.ask != nil && (match.NeedsCaller() || x.inbound.Header.Get(idempotencyKey) != "") {
 		c.question = p.questionOf(x.inbound)
@@ -137,6 +159,7 @@ func (c *capture) settled() {
 	c.question.cancel()
 	c.request.close()
 	c.decoded.release()
+	c.fetched.release()
 	c.bond.attach()
 }
 

@@ -199,8 +199,8 @@ func TestResponsesThatAreNoEventAreNotTouched(t *testing.T) {
 
 func TestHEADAndOPTIONSAreNotEvenLookedUp(t *testing.T) {
 	s, _ := capturing(t, contacts, serve(t, created("")), nil)
-	s.proxy.match = func(method, _ string) (matcher, rules.CaptureSettings) {
-		t.Error("looked up ", method)
+	s.proxy.match = func(x *exchange) (matcher, rules.CaptureSettings) {
+		t.Error("looked up ", x.inbound.Method)
 		return nil, rules.CaptureSettings{}
 	}
 	for _, method := range []string{http.MethodHead, http.MethodOptions} {

@@ -24,10 +24,17 @@ const (
 	maxZstdWindow = 8 << 20
 )
 
-// decodeWhole answers a body without its content codings (RFC 9110 §8.4), or
-// why it cannot: omittedEncoding, omittedTooLarge or omittedBudget. No layer
-// may yield more than limit bytes.
+// decodeWhole answers a body without its content codings (RFC 9110 §8.4) and
+// in UTF-8, or why it cannot: omittedEncoding, omittedTooLarge or
+// omittedBudget. No layer may yield more than limit bytes.
 func decodeWhole(h http.Header, body []byte, limit int64, l *lease) (decoded []byte, omitted string) {
+	if decoded, omitted = withoutCodings(h, body, limit, l); omitted != "" {
+		return nil, omitted
+	}
+	return inUTF8(h, decoded, limit, l)
+}
+
+func withoutCodings(h http.Header, body []byte, limit int64, l *lease) (decoded []byte, omitted string) {
 	codings := codingsOf(h)
 	if len(codings) == 0 || len(body) == 0 {
 		return body, ""

@@ -19,22 +19,31 @@ type failure struct {
 	status  int
 	outcome string
 	detail  string
+	// upstream is what the upstream had answered; 0 where it had not.
+	upstream int
 }
+
+// retryAfter is what a client is told, in seconds, where an event is nowhere:
+// about as long as a store takes to come back.
+const retryAfter = "5"
 
 // failureOf is the ladder from an error of ReverseProxy's to an answer.
 func failureOf(x *exchange, err error) failure {
 	var tooLarge *http.MaxBytesError
 	switch {
+	case errors.Is(err, errNotSafe):
+		return failure{http.StatusServiceUnavailable, "not_safe", "The API has carried out this request, but its event could not be stored. " +
+			"Repeating the request may carry it out twice, unless it is idempotent or has the same Idempotency-Key.", x.status}
 	case errors.As(err, &tooLarge) || errors.As(x.bodyError(), &tooLarge):
-		return failure{http.StatusRequestEntityTooLarge, "too_large", "The request body is too large."}
+		return failure{status: http.StatusRequestEntityTooLarge, outcome: "too_large", detail: "The request body is too large."}
 	case x.clientGone():
-		return failure{statusClientGone, "client_gone", ""}
+		return failure{status: statusClientGone, outcome: "client_gone", detail: ""}
 	case x.bodyError() != nil:
-		return failure{http.StatusBadRequest, "bad_request", "The request body could not be read."}
+		return failure{status: http.StatusBadRequest, outcome: "bad_request", detail: "The request body could not be read."}
 	case isTimeout(err):
-		return failure{http.StatusGatewayTimeout, "upstream_timeout", "The upstream did not answer in time."}
+		return failure{status: http.StatusGatewayTimeout, outcome: "upstream_timeout", detail: "The upstream did not answer in time."}
 	}
-	return failure{http.StatusBadGateway, "upstream_unreachable", "The upstream could not be reached, or broke off."}
+	return failure{status: http.StatusBadGateway, outcome: "upstream_unreachable", detail: "The upstream could not be reached, or broke off."}
 }
 
 func isTimeout(err error) bool {
@@ -66,9 +75,12 @@ func (p *Proxy) fail(x *exchange, f failure, err error) {
 	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
+	if f.status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", retryAfter)
+	}
 	x.writer.WriteHeader(f.status)
-	body, _ := json.Marshal(problem{"about:blank", http.StatusText(f.status), f.status, f.detail}) // cannot fail: strings and an int
-	_, _ = x.writer.Write(body)                                                                    // a client that left is no news
+	body, _ := json.Marshal(problem{"about:blank", http.StatusText(f.status), f.status, f.detail, f.upstream}) // cannot fail: strings and ints
+	_, _ = x.writer.Write(body)                                                                                // a client that left is no news
 }
 
 // problem is the body of an answer of ours (RFC 9457 §3.1).
@@ -77,6 +89,8 @@ type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
+	// UpstreamStatus is an extension (§3.2): what the API said, where it did.
+	UpstreamStatus int `json:"upstream_status,omitempty"`
 }
 
 // reasonOf answers an error's text for the log, without what the transport

@@ -22,7 +22,7 @@ func problemOf(t *testing.T, res *http.Response, status int) {
 	if err := json.NewDecoder(res.Body).Decode(&got); err != nil {
 		t.Fatal(err)
 	}
-	want := problem{"about:blank", http.StatusText(status), status, got.Detail}
+	want := problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: got.Detail, UpstreamStatus: got.UpstreamStatus}
 	if diff := cmp.Diff(want, got); diff != "" || got.Detail == "" || res.StatusCode != status || res.Header.Get("Content-Type") != "application/problem+json" {
 		t.Fatalf("%d %v: %s", res.StatusCode, res.Header, diff)
 	}

@@ -15,10 +15,10 @@ const flushInterval = 10 * time.Millisecond
 
 // newReverseProxy makes what moves the bytes. Rewrite, not Director: it runs
 // after the hop-by-hop headers are gone.
-func (p *Proxy) newReverseProxy(transport http.RoundTripper) *httputil.ReverseProxy {
+func (p *Proxy) newReverseProxy() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
-		Transport:      apart{transport},
+		Transport:      apart{p.transport},
 		FlushInterval:  flushInterval,
 		BufferPool:     newBuffers(),
 		ModifyResponse: p.respond,
@@ -34,6 +34,7 @@ func (p *Proxy) forward(x *exchange) {
 	if x.capture = p.capturing(x); x.capture != nil {
 		ctx = x.capture.begin(ctx, p, x)
 		defer x.capture.end()
+		p.fetchPrevious(x)
 	}
 	p.reverse.ServeHTTP(x.writer, x.inbound.WithContext(context.WithValue(ctx, exchangeKey{}, x)))
 	x.complete = true
@@ -81,10 +82,11 @@ func (p *Proxy) respond(res *http.Response) error {
 	}
 	p.revoked(x, res.StatusCode)
 	if x.capture != nil {
-		// Under "guarantee: strict" an event that is not safe would be an
-		// error here, and a 503 in failureOf. The default fails open: the
-		// write has happened, and the client should hear of it.
-		p.settle(x, res)
+		// The default fails open: the write has happened, and the client should
+		// hear of it.
+		if err := p.settle(x, res); err != nil {
+			return err
+		}
 	}
 	x.answered = true
 	return nil

@@ -143,12 +143,18 @@ func setUp(t testing.TB, o Options) *stand {
 	server.Start()
 	t.Cleanup(func() {
 		server.Close()
-		if err := s.proxy.Wait(context.Background()); err != nil {
-			t.Error(err)
-		}
+		s.rest(t)
 	})
 	s.server, s.url, s.addr = server, server.URL, server.Listener.Addr().String()
 	return s
+}
+
+// rest returns when nothing is under way any more.
+func (s *stand) rest(t testing.TB) {
+	t.Helper()
+	if err := s.proxy.Wait(context.Background()); err != nil {
+		t.Error(err)
+	}
 }
 
 func newStand(t testing.TB, o *Options) *stand {

@@ -14,6 +14,8 @@ const (
 	resultParked    = "parked"
 	resultSkipped   = "skipped"
 	resultLost      = "lost"
+	resultObserved  = "observed" // derived and counted, not published
+	resultLater     = "later"    // in the log only: something is being fetched yet
 )
 
 // Metrics are what the proxy counts:
@@ -21,7 +23,8 @@ const (
 //	hookproxy_requests_total{code,method,kind}      kind: own, forwarded
 //	hookproxy_request_duration_seconds{kind}
 //	hookproxy_matches_total                         requests that a rule matched
-//	hookproxy_events_total{result,reason}           result: published, parked, skipped, lost
+//	hookproxy_events_total{result,reason}           result: published, parked, skipped, lost, observed
+//	hookproxy_fetches_total{when,result}            when: before, after, later; result: ok, missing, failed
 //	hookproxy_outcome_unknown_total                 matched and sent, but the upstream gone before headers
 //	hookproxy_capture_budget_bytes                  held for captured bodies now
 //	hookproxy_detached_requests                     going on without their client now
@@ -33,6 +36,7 @@ type Metrics struct {
 	duration       *prometheus.HistogramVec
 	matches        prometheus.Counter
 	events         *prometheus.CounterVec
+	fetches        *prometheus.CounterVec
 	outcomeUnknown prometheus.Counter
 	budget         prometheus.Gauge
 	detached       prometheus.Gauge
@@ -57,6 +61,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hookproxy_events_total", Help: "Events by what became of them. Anything under lost is an event that no subscriber will see.",
 		}, []string{"result", "reason"}),
+		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hookproxy_fetches_total", Help: "Resources fetched from the API beside an exchange.",
+		}, []string{"when", "result"}),
 		outcomeUnknown: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookproxy_outcome_unknown_total", Help: "Matched requests sent to an upstream that was gone before its response's headers.",
 		}),
@@ -76,7 +83,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "hookproxy_late_callers_waiting", Help: "Finished exchanges whose caller is being found out now, so that their events can be released.",
 		}),
 	}
-	reg.MustRegister(m.requests, m.duration, m.matches, m.events, m.outcomeUnknown, m.budget, m.detached, m.panics, m.late, m.lateWaiting)
+	reg.MustRegister(m.requests, m.duration, m.matches, m.events, m.fetches, m.outcomeUnknown, m.budget, m.detached, m.panics, m.late, m.lateWaiting)
 	return m
 }
 

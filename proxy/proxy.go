@@ -41,6 +41,8 @@ const (
 	DefaultHoldTime       = 10 * time.Second
 	DefaultLatePatience   = 30 * time.Second
 	DefaultMaxLate        = 1000
+	DefaultFetchTimeout   = 2 * time.Second
+	DefaultMaxLater       = 256
 )
 
 // Identifier says who is calling, and keeps callers from saying it themselves.
@@ -105,6 +107,12 @@ type Options struct {
 	// MaxLate is how many finished exchanges may wait for their caller in this
 	// way; the events of one more stay parked. DefaultMaxLate.
 	MaxLate int
+	// FetchTimeout bounds all that is fetched before a request, and again all
+	// that is fetched after it. DefaultFetchTimeout.
+	FetchTimeout time.Duration
+	// MaxLater is how many exchanges may have events whose resource is fetched
+	// behind the response; one more fetches before it. DefaultMaxLater.
+	MaxLater int
 }
 
 // Proxy is the handler in front of the API.
@@ -113,7 +121,8 @@ type Proxy struct {
 	own            http.Handler
 	ownPaths       ownPaths
 	reverse        *httputil.ReverseProxy
-	match          func(method, escapedPath string) (matcher, rules.CaptureSettings)
+	transport      http.RoundTripper
+	match          func(*exchange) (matcher, rules.CaptureSettings)
 	ask            func(*http.Request) answerer // nil: nobody is known
 	strip          func(*http.Request)
 	publisher      Publisher
@@ -124,6 +133,8 @@ type Proxy struct {
 	holdFor        holdFor
 	callerPatience time.Duration
 	late           *late
+	fetchFor       time.Duration
+	later          chan struct{} // a token for each exchange that fetches behind its response
 	log            *slog.Logger
 	metrics        *Metrics
 	asking         sync.WaitGroup // questions about callers
@@ -144,12 +155,14 @@ func New(o Options) (*Proxy, error) {
 		budget:   budget{gauge: o.Metrics.budget},
 		holdFor:  holdFor{stall: o.HoldStall, whole: o.HoldTime},
 		late:     newLate(o),
+		fetchFor: o.FetchTimeout, later: make(chan struct{}, o.MaxLater),
 	}
 	if o.Identity != nil {
 		p.ask = func(r *http.Request) answerer { return o.Identity.Ask(r) }
 		p.strip = o.Identity.Strip
 	}
-	p.reverse = p.newReverseProxy(o.Transport)
+	p.transport = o.Transport
+	p.reverse = p.newReverseProxy()
 	return p, nil
 }
 
@@ -191,6 +204,12 @@ func (o Options) withDefaults() Options {
 	if o.HoldTime <= 0 {
 		o.HoldTime = DefaultHoldTime
 	}
+	if o.FetchTimeout <= 0 {
+		o.FetchTimeout = DefaultFetchTimeout
+	}
+	if o.MaxLater <= 0 {
+		o.MaxLater = DefaultMaxLater
+	}
 	if o.CallerPatience <= 0 {
 		o.CallerPatience = DefaultCallerPatience
 	}
@@ -228,9 +247,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func refusal(r *http.Request) (failure, bool) {
 	switch {
 	case r.Method == http.MethodConnect:
-		return failure{http.StatusNotImplemented, "refused", "CONNECT is not supported."}, true
+		return failure{status: http.StatusNotImplemented, outcome: "refused", detail: "CONNECT is not supported."}, true
 	case r.URL.Opaque != "":
-		return failure{http.StatusBadRequest, "refused", "The request target is not a path."}, true
+		return failure{status: http.StatusBadRequest, outcome: "refused", detail: "The request target is not a path."}, true
 	}
 	return failure{}, false
 }
@@ -239,7 +258,8 @@ func refusal(r *http.Request) (failure, bool) {
 // What is still asked about parked events is given up. Call it after
 // http.Server.Shutdown, which takes no account of a detached request whose
 // HTTP/2 connection has gone and whose event is still to come, and while the
-// Publisher and the Releaser can still be used.
+// Publisher and the Releaser can still be used: what is fetched later is
+// published by then.
 func (p *Proxy) Wait(ctx context.Context) error {
 	rest := make(chan struct{})
 	go func() { // ends with the last exchange; detached ones end with their grace

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,14 +23,22 @@ const idempotencyKey = "Idempotency-Key"
 // because asking failed: asking again later may help.
 const parkedIdentityUnavailable = "identity_unavailable"
 
+// errNotSafe ends an exchange whose event is nowhere and should not be: a rule
+// says "guarantee: strict".
+var errNotSafe = errors.New("the event could be put nowhere")
+
 // settle holds a matched exchange's response and returns when its events are
-// safe, or cannot be made so. Whatever happens, the response can go on.
-func (p *Proxy) settle(x *exchange, res *http.Response) {
+// safe, or cannot be made so. Whatever happens, the response can go on, unless
+// it answers errNotSafe.
+func (p *Proxy) settle(x *exchange, res *http.Response) (err error) {
 	c := x.capture
 	defer c.settled()
 	defer p.survive("derive", func() {
-		c.result = resultLost
+		c.result, err = resultLost, nil
 		p.metrics.events.WithLabelValues(resultLost, "panic").Inc()
+		if c.match.Strict(res.StatusCode) {
+			err = errNotSafe
+		}
 	})
 	if why := c.uncaptured(res); why != "" {
 		c.result = resultSkipped
@@ -37,68 +46,131 @@ func (p *Proxy) settle(x *exchange, res *http.Response) {
 		if res.StatusCode != http.StatusSwitchingProtocols { // whose body is a connection
 			res.Body = trailed{res.Body, c.trailers}
 		}
-		return
+		return nil
 	}
-	batch := p.derive(x, res, c.hold(res))
-	if len(batch) == 0 {
-		return
+	f := p.finished(x, res, c.hold(res))
+	now, later := c.match.Split()
+	if later != nil && !p.fetchLater(f, later) {
+		now, later = c.match, nil
+	}
+	if later != nil {
+		c.result = resultLater
+	}
+	if now == nil {
+		return nil
+	}
+	if wanted := now.FetchAfter(f.exchange); len(wanted) > 0 {
+		ctx := context.WithoutCancel(x.inbound.Context())
+		f.exchange.Fetched = p.fetchAll(ctx, p.fetchesOf(x, now, wanted), fetchAfter, &c.fetched, c.limits.MaxBody)
+	}
+	return p.publish(f, now, c)
+}
+
+// publish derives the events of a finished exchange and returns when they are
+// safe, or errNotSafe where they should be and are not.
+func (p *Proxy) publish(f *finished, match matcher, c *capture) error {
+	batch := p.batchOf(f, match.Derive(f.exchange), c)
+	if len(batch.events) == 0 {
+		return nil
 	}
 	// Not the client's context, nor the detached one: what the upstream
 	// answered is published, however late. The publisher has its own deadline.
-	err := p.publisher.Publish(context.WithoutCancel(res.Request.Context()), batch)
-	p.count(c, batch, err)
-	if err == nil {
-		p.askLater(c.question, batch)
+	failed := p.publisher.Publish(context.WithoutCancel(f.x.inbound.Context()), batch.events)
+	p.count(c, batch.events, failed)
+	switch {
+	case failed == nil:
+		p.askLater(f.question, batch.events)
+	case batch.strict:
+		return errNotSafe
 	}
+	return nil
 }
 
-// derive answers the events of an exchange whose response is complete.
-func (p *Proxy) derive(x *exchange, res *http.Response, body *heldBody) []events.Event {
-	now := time.Now()
-	results, who := p.results(x, res, body)
-	batch := make([]events.Event, 0, len(results))
-	for _, result := range results {
-		if result.Skipped != "" {
-			p.metrics.events.WithLabelValues(resultSkipped, result.Skipped).Inc()
-			x.capture.result = resultSkipped
-			continue
-		}
-		e := result.Event
-		e.ID, e.Time = idOf(e, result.Item, x, res.Request.Header, who.caller.User), now
-		if e.Parked == rules.ParkedUserUnknown && errors.Is(who.err, identity.ErrUnavailable) {
-			e.Parked = parkedIdentityUnavailable
-		}
-		batch = append(batch, e)
-	}
-	return batch
+// finished is an exchange whose response is complete, as the rules see it.
+type finished struct {
+	x        *exchange
+	exchange *rules.Exchange
+	question *question // nil: nobody asked who the caller is
+	unknown  error     // why nobody knows, if so
+	time     time.Time
 }
 
-// results asks the rules, at first with what is known of the caller by now, and
-// waits for more only where an event may come of it: most exchanges that a rule
-// with a condition matches are no event, and shall not wait while the API is
-// slow to say who is calling.
-func (p *Proxy) results(x *exchange, res *http.Response, body *heldBody) ([]rules.Result, answer) {
+func (p *Proxy) finished(x *exchange, res *http.Response, body *heldBody) *finished {
 	c, out := x.capture, res.Request
+	f := &finished{x: x, exchange: c.exchange, question: c.question, time: time.Now()}
 	sent, unsent := c.request.take(out.Header)
 	decoded, omitted := body.decoded(c, res.Header)
-	who, known := c.question.now()
-	it := rules.Exchange{
-		Method: x.inbound.Method, Path: x.path, RawQuery: x.inbound.URL.RawQuery,
-		RequestHeader: out.Header, RequestBody: sent, RequestOmitted: unsent,
-		Status: res.StatusCode, ResponseHeader: res.Header, ResponseBody: decoded, ResponseOmitted: omitted,
-		Caller: who.caller.User,
+	e := f.exchange
+	e.RequestHeader, e.RequestBody, e.RequestOmitted = out.Header, sent, unsent
+	e.Status, e.ResponseHeader, e.ResponseBody, e.ResponseOmitted = res.StatusCode, res.Header, decoded, omitted
+	p.identify(f, c.match)
+	return f
+}
+
+// identify says who the caller is, if that is known by now, and waits for it
+// only where an event may come of it: most exchanges that a rule with a
+// condition matches are no event, and shall not wait while the API is slow to
+// say who is calling.
+func (p *Proxy) identify(f *finished, match matcher) {
+	who, known := f.question.now()
+	f.exchange.Caller = who.caller.User
+	if !known && anyEvent(match.Derive(f.exchange)) {
+		who = f.question.wait(p.callerPatience)
+		f.exchange.Caller = who.caller.User
 	}
-	results := c.match.Derive(&it)
-	if known || !anyEvent(results) {
-		return results, who
-	}
-	who = c.question.wait(p.callerPatience)
-	it.Caller = who.caller.User
-	return c.match.Derive(&it), who
+	f.unknown = who.err
 }
 
 func anyEvent(results []rules.Result) bool {
 	return slices.ContainsFunc(results, func(r rules.Result) bool { return r.Skipped == "" })
+}
+
+// asked answers what rules may know of a request before it is forwarded.
+func (p *Proxy) asked(x *exchange) *rules.Exchange {
+	return &rules.Exchange{
+		Method: x.inbound.Method, Path: x.path, RawQuery: x.inbound.URL.RawQuery, BasePath: p.upstream.rawBase,
+		RequestHeader: x.inbound.Header,
+	}
+}
+
+// batch is the events of one exchange that are to be published together.
+type batch struct {
+	events []events.Event
+	strict bool // one of them is of a strict rule
+}
+
+// batchOf makes events of results, and notes those that are none. c is nil
+// where the log line of the request is written already.
+func (p *Proxy) batchOf(f *finished, results []rules.Result, c *capture) batch {
+	b := batch{events: make([]events.Event, 0, len(results))}
+	for _, result := range results {
+		if result.Skipped != "" {
+			p.metrics.events.WithLabelValues(resultSkipped, result.Skipped).Inc()
+			c.note("", resultSkipped)
+			continue
+		}
+		e := result.Event
+		e.ID, e.Time = idOf(result, f), f.time
+		if e.Parked == rules.ParkedUserUnknown && errors.Is(f.unknown, identity.ErrUnavailable) {
+			e.Parked = parkedIdentityUnavailable
+		}
+		if result.Rule.Observed() {
+			p.observe(c, e)
+			continue
+		}
+		b.events = append(b.events, e)
+		b.strict = b.strict || result.Rule.Strict()
+	}
+	return b
+}
+
+// observe notes an event that is not published. Neither its user nor its
+// resource stands in the log: ids are values.
+func (p *Proxy) observe(c *capture, e events.Event) {
+	p.metrics.events.WithLabelValues(resultObserved, cmp.Or(e.Parked, e.Omitted)).Inc()
+	c.note(e.Name, resultObserved)
+	p.log.Info("event observed, not published", "event", e.Name, "rule", e.Rule,
+		"payload_bytes", len(e.Payload), "omitted", e.Omitted, "parked", e.Parked)
 }
 
 // decoded answers the body for the rules, or why there is none.
@@ -117,16 +189,17 @@ func (h *heldBody) decoded(c *capture, header http.Header) (body []byte, omitted
 // own, so that without a caller nothing can be told, whoever the event belongs
 // to; and an upstream that does not know the header creates a second resource
 // for it, whose event must not be taken for the first one's.
-func idOf(e events.Event, item int, x *exchange, h http.Header, caller string) string {
-	key := h.Get(idempotencyKey)
-	if key == "" || caller == "" {
+func idOf(result rules.Result, f *finished) string {
+	e, key := result.Event, f.exchange.RequestHeader.Get(idempotencyKey)
+	if key == "" || f.exchange.Caller == "" {
 		return events.NewID()
 	}
 	if e.Resource != "" {
 		key += "\n" + e.Resource // no header holds a newline
 	}
-	// A line of rules.yaml may hold several rules; what they emit differs.
-	return events.ReplayID(caller, x.inbound.Method, x.path, key, e.Rule+" "+e.Name, item)
+	// Several rules may stand on one line, in one list of short ones.
+	rule := fmt.Sprintf("%s:%d %s", e.Rule, result.Rule.Column, e.Name)
+	return events.ReplayID(f.exchange.Caller, f.x.inbound.Method, f.x.path, key, rule, result.Item)
 }
 
 // count notes what became of the events.
@@ -142,11 +215,20 @@ func (p *Proxy) count(c *capture, batch []events.Event, err error) {
 			result, reason = resultParked, e.Parked
 		}
 		p.metrics.events.WithLabelValues(result, reason).Inc()
-		if !slices.Contains(c.events, e.Name) {
-			c.events = append(c.events, e.Name)
-		}
-		c.result = result
+		c.note(e.Name, result)
 	}
+}
+
+// note remembers for the log what became of an event. A nil capture has none
+// to write any more.
+func (c *capture) note(name, result string) {
+	if c == nil {
+		return
+	}
+	if name != "" && !slices.Contains(c.events, name) {
+		c.events = append(c.events, name)
+	}
+	c.result = result
 }
 
 // survive keeps a bug on the way to an event from hurting the API. Defer it;

@@ -3,6 +3,8 @@ package rules
 import (
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 )
 
 // resource answers the id of what the event is about, or "" where nobody can
@@ -25,14 +27,22 @@ func (sc scene) resource() string {
 	case len(names) > 0 && (sc.rule.template.itemLast || sc.rule.Method != http.MethodPost):
 		return sc.lastParam()
 	}
-	found := sc.first(source{text: "response.body.id", kind: responseBody, path: jsonPath{"id"}})
-	if found == "" {
-		found = sc.location()
-	}
+	found := sc.made()
 	if found == "" && (sc.Status == http.StatusNoContent || sc.Status == http.StatusResetContent) {
 		found = sc.lastParam()
 	}
 	return found
+}
+
+// made answers the id of what the answer says it made.
+func (sc scene) made() string {
+	if o := sc.rule.options; o.resource != nil && o.resource.kind == responseBody {
+		return sc.idAt(*o.resource)
+	}
+	if found := sc.first(source{text: "response.body.id", kind: responseBody, path: jsonPath{"id"}}); found != "" {
+		return found
+	}
+	return sc.location()
 }
 
 // first answers the id in the object that the payload is, or else at otherwise.
@@ -64,17 +74,13 @@ func (sc scene) lastParam() string {
 }
 
 // location answers the last segment of Location, which names what was made
-// (RFC 9110 §10.2.2); with a 202 it names where to ask about it instead.
+// (RFC 9110 §10.2.2).
 func (sc scene) location() string {
-	location := sc.ResponseHeader.Get("Location")
-	if location == "" || sc.Status == http.StatusAccepted {
+	target := sc.locationURL()
+	if target == nil {
 		return ""
 	}
-	u, err := url.Parse(location)
-	if err != nil {
-		return ""
-	}
-	segments := Canonical(u.EscapedPath())
+	segments := Canonical(target.EscapedPath())
 	if len(segments) == 0 {
 		return ""
 	}
@@ -83,4 +89,68 @@ func (sc scene) location() string {
 		return ""
 	}
 	return last
+}
+
+// resourcePath answers the path of the resource with the id, as the API's
+// clients know it, or "": Location's; that of a request which names the
+// resource; for a line of resources the one below the collection's.
+func (sc scene) resourcePath(id string) string {
+	itemLast := sc.rule.template.itemLast
+	switch location := sc.locationPath(); {
+	case sc.rule.options.each != nil:
+		return ""
+	case sc.rule.Method == http.MethodPost && !itemLast && location != "":
+		return location
+	case itemLast:
+		return escaped(Canonical(sc.Path))
+	case sc.rule.collection:
+		collection := escaped(Canonical(sc.Path))
+		cut := len(collection) - len(sc.suffix) // whose bytes are never escaped, but in the request's own case
+		return collection[:cut] + "/" + url.PathEscape(id) + collection[cut:]
+	}
+	return ""
+}
+
+// locationPath answers the path in Location without the upstream's base path.
+func (sc scene) locationPath() string {
+	target := sc.locationURL()
+	if target == nil {
+		return ""
+	}
+	segments, base := Canonical(target.EscapedPath()), Canonical(sc.BasePath)
+	if len(base) > 0 && len(segments) > len(base) && slices.Equal(segments[:len(base)], base) {
+		segments = segments[len(base):]
+	}
+	return escaped(segments)
+}
+
+// locationURL answers where Location leads, or nil; with a 202 it leads to
+// something else than the resource (RFC 9110 §15.3.3).
+func (sc scene) locationURL() *url.URL {
+	location := sc.ResponseHeader.Get("Location")
+	if location == "" || sc.Status == http.StatusAccepted {
+		return nil
+	}
+	from := escaped(Canonical(sc.Path))
+	if strings.HasSuffix(sc.Path, "/") {
+		from += "/"
+	}
+	base, err := url.Parse(from)
+	if err != nil {
+		return nil
+	}
+	target, err := base.Parse(location)
+	if err != nil {
+		return nil
+	}
+	return target
+}
+
+// escaped answers segments as a path.
+func escaped(segments []string) string {
+	var b strings.Builder
+	for _, segment := range segments {
+		b.WriteString("/" + url.PathEscape(segment))
+	}
+	return b.String()
 }

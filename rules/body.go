@@ -2,7 +2,6 @@ package rules
 
 import (
 	"bytes"
-	"mime"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -17,11 +16,12 @@ const maxNesting = 1000
 // Why an event has no payload, in Event.Omitted. The proxy adds its own reasons
 // for a body that is not whole ("too_large", "truncated", "budget" …).
 const (
-	OmittedNoContent = "no_content" // the answer has no body, as 204 and 205 say
-	OmittedNotJSON   = "not_json"   // neither declared as JSON nor readable as it, or broken
-	OmittedEncoding  = "encoding"   // not UTF-8, which JSON between systems is (RFC 8259 §8.1)
-	OmittedTooDeep   = "too_deep"   // more arrays and objects within each other than a receiver could read
-	OmittedMissing   = "missing"    // nothing stands where the rule's payload points
+	OmittedNoContent = "no_content"    // the answer has no body, as 204 and 205 say
+	OmittedNotJSON   = "not_json"      // neither declared as JSON nor readable as it, or broken
+	OmittedEncoding  = "encoding"      // not UTF-8, nor in a charset or coding that can be undone
+	OmittedTooDeep   = "too_deep"      // more arrays and objects within each other than a receiver could read
+	OmittedMissing   = "missing"       // nothing stands where the rule's payload points
+	OmittedNotObject = "not_an_object" // merge finds something else
 	OmittedCaller    = "caller_unknown"
 )
 
@@ -34,7 +34,7 @@ type body struct {
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// readBody judges a whole body. Declared as JSON or not at all, it must be
+// readBody judges a whole body, in UTF-8. Declared as JSON or not at all, it must be
 // JSON. Declared as something else it may still be: some frameworks call every
 // answer text/html; then an object or array counts, which no page looks like.
 func readBody(header http.Header, raw []byte) body {
@@ -42,8 +42,8 @@ func readBody(header http.Header, raw []byte) body {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return body{omitted: OmittedNoContent}
 	}
-	media, params := mediaType(header)
-	if !isUTF8(params["charset"]) || !utf8.Valid(raw) {
+	media := mediaType(header)
+	if !utf8.Valid(raw) {
 		return body{omitted: OmittedEncoding}
 	}
 	if nesting(raw) > maxNesting {
@@ -58,29 +58,16 @@ func readBody(header http.Header, raw []byte) body {
 	return body{raw: raw, json: gjson.ParseBytes(raw)}
 }
 
-// mediaType answers the type in lower case and its parameters, as far as the
-// header can be read; "" where nothing is declared.
-func mediaType(header http.Header) (string, map[string]string) {
-	declared := header.Get("Content-Type")
-	media, params, err := mime.ParseMediaType(declared)
-	if err != nil && media == "" {
-		media, _, _ = strings.Cut(declared, ";")
-		media = strings.ToLower(strings.TrimSpace(media))
-	}
-	return media, params
+// mediaType answers the type in lower case, even where its parameters are
+// malformed; "" where nothing is declared.
+func mediaType(header http.Header) string {
+	media, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(media))
 }
 
 func isJSON(media string) bool {
 	return media == "" || media == "application/json" || media == "text/json" ||
 		strings.Contains(media, "/") && strings.HasSuffix(media, "+json")
-}
-
-func isUTF8(charset string) bool {
-	switch strings.ToLower(charset) {
-	case "", "utf-8", "utf8", "us-ascii", "ascii":
-		return true
-	}
-	return false
 }
 
 // nesting answers how deep arrays and objects lie within each other.
@@ -108,7 +95,7 @@ func nesting(raw []byte) int {
 // ("event_stream", "grpc", "multipart"), or "" where one may be. Such an answer
 // must stream through: holding it back would break it.
 func Uncapturable(response http.Header) string {
-	media, _ := mediaType(response)
+	media := mediaType(response)
 	switch {
 	case media == "text/event-stream":
 		return SkippedEventStream

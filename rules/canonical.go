@@ -22,9 +22,11 @@ func Canonical(escapedPath string) []string {
 // canonical is a path in canonical form, in one buffer that is used again, so
 // that looking at a path costs no allocation.
 type canonical struct {
-	text  []byte // the decoded segments, joined by "/"
-	spans []span // where in text each stands
-	found []*Rule
+	text   []byte // the decoded segments, joined by "/"
+	spans  []span // where in text each stands
+	keys   []byte // text as the index knows it
+	folded []byte // keys where they differ from text
+	found  []*Rule
 }
 
 type span struct{ start, end int }
@@ -44,6 +46,9 @@ func (c *canonical) release() {
 		canonicals.Put(c)
 	}
 }
+
+// key answers a segment to look up.
+func (c *canonical) key(i int) []byte { return c.keys[c.spans[i].start:c.spans[i].end] }
 
 func (c *canonical) segment(i int) []byte { return c.text[c.spans[i].start:c.spans[i].end] }
 

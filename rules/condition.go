@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,14 +13,16 @@ import (
 
 // condition is one entry of when: a source and a test of its value.
 type condition struct {
-	source source
-	test   test
+	source   source
+	previous *source // what it is compared with, where it is
+	test     test
 }
 
 // test judges a value, which does not exist where nothing stands at the source.
-type test func(value gjson.Result) bool
+// previous is what stood there before, for a test that compares.
+type test func(value, previous gjson.Result) bool
 
-const expectedTest = "a value, a list of values, {not: …}, {exists: true|false} or {matches: a regular expression}"
+const expectedTest = "a value, a list of values, {not: …}, {exists: true|false}, {changed: true|false} or {matches: a regular expression}"
 
 // conditions reads the option when: all of them must hold.
 func (p *parser) conditions(n *yaml.Node) []condition {
@@ -29,7 +33,11 @@ func (p *parser) conditions(n *yaml.Node) []condition {
 	}
 	for _, e := range entries {
 		if s, ok := p.source(e.key, "when", e.key.Value); ok {
-			all = append(all, condition{s, p.test(e.value, s)})
+			c := condition{source: s, test: p.test(e.value, s)}
+			if mentions(e.value, "changed") {
+				c.previous = &source{text: "previous", kind: previousBody, path: s.path}
+			}
+			all = append(all, c)
 		}
 	}
 	return all
@@ -48,7 +56,7 @@ func (p *parser) test(n *yaml.Node, s source) test {
 		p.comparable(item, s)
 		wanted = append(wanted, gjson.Parse(p.scalarJSON(item, "when")))
 	}
-	return func(value gjson.Result) bool {
+	return func(value, _ gjson.Result) bool {
 		for _, w := range wanted {
 			if equal(value, w) {
 				return true
@@ -74,29 +82,53 @@ func (p *parser) operators(n *yaml.Node, s source) test {
 	if len(n.Content) == 0 {
 		p.mistake(n, "when: expected %s, found an empty map", expectedTest)
 	}
-	for operator, value := range p.options(n, "when: "+s.text, "not", "exists", "matches") {
+	for operator, value := range p.options(n, "when: "+s.text, "not", "exists", "changed", "matches") {
 		switch operator {
 		case "not":
 			inner := p.test(value, s)
-			all = append(all, func(v gjson.Result) bool { return !inner(v) })
+			all = append(all, func(v, previous gjson.Result) bool { return !inner(v, previous) })
 		case "exists":
-			wanted := value.Value == "true"
-			if value.Kind != yaml.ScalarNode || value.ShortTag() != "!!bool" {
-				p.mistake(value, "when: exists: expected true or false, found %s", describe(value))
-			}
-			all = append(all, func(v gjson.Result) bool { return v.Exists() == wanted })
+			wanted := p.truth(value, "when: exists")
+			all = append(all, func(v, _ gjson.Result) bool { return v.Exists() == wanted })
+		case "changed":
+			all = append(all, p.changed(value, s))
 		case "matches":
 			all = append(all, p.matches(value, s))
 		}
 	}
-	return func(value gjson.Result) bool {
+	return func(value, previous gjson.Result) bool {
 		for _, holds := range all {
-			if !holds(value) {
+			if !holds(value, previous) {
 				return false
 			}
 		}
 		return true
 	}
+}
+
+// changed compares what the API answers with what it answered before.
+func (p *parser) changed(n *yaml.Node, s source) test {
+	if s.kind != responseBody && s.kind != fetchedBody {
+		p.mistake(n, "when: changed: expected a source in response.body or fetched, found %s", s.text)
+	}
+	if !p.scope.fetch.before {
+		p.mistake(n, "when: changed: expected fetch: before beside it, to compare with")
+	}
+	wanted := p.truth(n, "when: changed")
+	return func(v, previous gjson.Result) bool { return same(v, previous) != wanted }
+}
+
+// mentions reports whether a test has an operator, however deep.
+func mentions(n *yaml.Node, operator string) bool {
+	if n.Kind != yaml.MappingNode {
+		return false
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == operator || mentions(n.Content[i+1], operator) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *parser) matches(n *yaml.Node, s source) test {
@@ -112,7 +144,7 @@ func (p *parser) matches(n *yaml.Node, s source) test {
 		p.mistake(n, "when: matches: %v", err)
 		return nil
 	}
-	return func(v gjson.Result) bool { return v.Type == gjson.String && re.MatchString(v.Str) }
+	return func(v, _ gjson.Result) bool { return v.Type == gjson.String && re.MatchString(v.Str) }
 }
 
 // equal compares two JSON values of a simple type as JSON: 1 is not "1", and
@@ -130,6 +162,41 @@ func equal(a, b gjson.Result) bool {
 		return false
 	}
 	return true // the type is the value: null, true, false
+}
+
+// maxCompared is how deep two values are compared member by member: each level
+// costs a pass over what is below it. Deeper down, every byte counts.
+const maxCompared = 32
+
+// same compares two JSON values of any type, or their absence. The order of an
+// object's members and how a value is written make no difference.
+func same(a, b gjson.Result) bool { return sameTo(maxCompared, a, b) }
+
+func sameTo(depth int, a, b gjson.Result) bool {
+	below := func(a, b gjson.Result) bool { return sameTo(depth-1, a, b) }
+	switch {
+	case !a.Exists() || !b.Exists():
+		return a.Exists() == b.Exists()
+	case a.Raw == b.Raw:
+		return true
+	case depth == 0:
+		return false
+	case a.IsArray() && b.IsArray():
+		return slices.EqualFunc(a.Array(), b.Array(), below)
+	case a.IsObject() && b.IsObject():
+		return maps.EqualFunc(members(a), members(b), below)
+	}
+	return equal(a, b)
+}
+
+// members answers an object's, the last of each key.
+func members(object gjson.Result) map[string]gjson.Result {
+	all := make(map[string]gjson.Result)
+	object.ForEach(func(key, value gjson.Result) bool {
+		all[key.Str] = value
+		return true
+	})
+	return all
 }
 
 func equalNumbers(a, b string) bool {

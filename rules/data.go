@@ -9,7 +9,12 @@ import (
 // payload answers the event's data before redaction, or why there is none.
 func (sc scene) payload() ([]byte, string) {
 	p := sc.rule.options.payload
-	if p.source == nil {
+	switch {
+	case p.thin:
+		return sc.thin()
+	case p.merge != nil:
+		return sc.merged(p.merge)
+	case p.source == nil:
 		return sc.render(p.template)
 	}
 	// The whole body goes out as the very bytes that came in.
@@ -27,6 +32,62 @@ func (sc scene) payload() ([]byte, string) {
 		return nil, OmittedNoContent
 	}
 	return nil, OmittedMissing
+}
+
+// merged answers one object with the members of several. Each key stands where
+// it came first, with the value that came last. What is absent adds nothing.
+func (sc scene) merged(sources []source) ([]byte, string) {
+	type member struct{ key, value string }
+	var members []member
+	at := make(map[string]int)
+	found := false
+	for _, s := range sources {
+		v := sc.value(s)
+		switch {
+		case v.unknown != "":
+			return nil, v.unknown
+		case !v.json.Exists():
+			continue
+		case !v.json.IsObject():
+			return nil, OmittedNotObject
+		}
+		found = true
+		v.json.ForEach(func(key, value gjson.Result) bool {
+			i, known := at[key.Str]
+			if !known {
+				i = len(members)
+				at[key.Str] = i
+				members = append(members, member{key: key.Raw})
+			}
+			members[i].value = value.Raw
+			return true
+		})
+	}
+	if !found {
+		return nil, OmittedMissing
+	}
+	data := []byte{'{'}
+	for i, m := range members {
+		if i > 0 {
+			data = append(data, ',')
+		}
+		data = append(append(append(data, m.key...), ':'), m.value...)
+	}
+	return append(data, '}'), ""
+}
+
+// thin answers {"id": "7", "url": "/contacts/7"}, the id always a text, the URL
+// null where nobody can tell it.
+func (sc scene) thin() ([]byte, string) {
+	id := sc.resource()
+	if id == "" {
+		return nil, OmittedMissing
+	}
+	url := "null"
+	if path := sc.resourcePath(id); path != "" {
+		url = quoteJSON(path)
+	}
+	return []byte(`{"id":` + quoteJSON(id) + `,"url":` + url + `}`), ""
 }
 
 // render fills in a template. What is absent becomes null, or nothing inside

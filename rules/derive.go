@@ -1,14 +1,16 @@
 package rules
 
 import (
+	"bytes"
 	"net/http"
 
 	"github.com/hookproxy/hookproxy/events"
 	"github.com/tidwall/gjson"
 )
 
-// MaxItems is how many events one exchange makes with each. A longer list is
-// one parked event, never the first thousand of it.
+// MaxItems is how many events one exchange makes with each, unless the rule's
+// max_items says otherwise. A longer list is one parked event, never the first
+// thousand of it.
 const MaxItems = 1000
 
 // Why a rule makes no event of an exchange, in Result.Skipped.
@@ -29,7 +31,7 @@ const (
 	ParkedResourceUnknown = "resource_unknown" // there is no payload, and nobody knows what it is about
 	ParkedWhenUnknown     = "when_unknown"     // a condition reads a body that is not whole
 	ParkedItemsUnknown    = "items_unknown"    // each reads a body that is not whole
-	ParkedTooManyItems    = "too_many_items"   // more than MaxItems
+	ParkedTooManyItems    = "too_many_items"   // more than MaxItems, or the rule's max_items
 )
 
 // Result is what one rule makes of an exchange, or with each of one item.
@@ -86,7 +88,7 @@ func (sc scene) page() bool {
 	if sc.Status != http.StatusOK && sc.Status != http.StatusNonAuthoritativeInfo {
 		return false
 	}
-	media, _ := mediaType(sc.ResponseHeader)
+	media := mediaType(sc.ResponseHeader)
 	if media != "text/html" && media != "application/xhtml+xml" {
 		return false
 	}
@@ -106,7 +108,7 @@ func (sc scene) items() []Result {
 		return []Result{sc.parked(ParkedItemsUnknown, list.unknown)}
 	case len(items) == 0:
 		return []Result{{Rule: sc.rule, Skipped: SkippedNoItems}}
-	case len(items) > MaxItems:
+	case len(items) > sc.rule.options.maxItems:
 		return []Result{sc.parked(ParkedTooManyItems, ParkedTooManyItems)}
 	}
 	results := make([]Result, len(items))
@@ -137,7 +139,7 @@ func (sc scene) result(item int) Result {
 	ev := sc.blank()
 	ev.Payload, ev.Omitted = sc.payload()
 	if ev.Payload != nil {
-		ev.Payload, ev.Redacted = redact(ev.Payload, sc.rule.options.keep)
+		ev.Payload, ev.Redacted, ev.Omitted = sc.trim(ev.Payload)
 	}
 	ev.Resource = sc.resource()
 	ev.User, ev.Parked = sc.user()
@@ -150,20 +152,55 @@ func (sc scene) result(item int) Result {
 	return Result{Rule: sc.rule, Event: ev, Item: item}
 }
 
+// trim leaves out of a payload what does not go out.
+func (sc scene) trim(payload []byte) (trimmed []byte, redacted []string, omitted string) {
+	o := sc.rule.options
+	if first := bytes.TrimLeft(payload, " \t\r\n")[0]; o.payload.view.picking && first != '{' && first != '[' {
+		return nil, nil, OmittedMissing
+	}
+	trimmed, redacted = redact(payload, o.keep, o.payload.view)
+	return trimmed, redacted, ""
+}
+
 // holds reports whether all conditions hold. One that certainly does not
 // decides, even where another cannot be judged.
 func (sc scene) holds() (holds, known bool) {
 	known = true
 	for _, c := range sc.rule.options.when {
-		v := sc.value(c.source)
+		judged, holds := sc.judge(c)
 		switch {
-		case v.unknown != "":
+		case !judged:
 			known = false
-		case !c.test(v.json):
+		case !holds:
 			return false, true
 		}
 	}
 	return known, known
+}
+
+func (sc scene) judge(c condition) (known, holds bool) {
+	v, previous := sc.value(c.source), value{}
+	if c.previous != nil {
+		previous = sc.value(*c.previous)
+	}
+	if v.unknown != "" || previous.unknown != "" {
+		return false, false
+	}
+	return true, c.test(v.json, previous.json)
+}
+
+// mayHold reports whether the conditions can still hold, whatever is fetched
+// after the exchange.
+func (sc scene) mayHold() bool {
+	for _, c := range sc.rule.options.when {
+		if c.source.kind == fetchedBody {
+			continue
+		}
+		if known, holds := sc.judge(c); known && !holds {
+			return false
+		}
+	}
+	return true
 }
 
 // user answers whose event it is, or why it is parked.

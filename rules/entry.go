@@ -15,8 +15,17 @@ import (
 // others. 202 promises only, 206 is a part, 3xx is elsewhere: only when named.
 var defaultStatuses = []int{200, 201, 203, 204, 205}
 
-// maxEvents bounds how many names one emit stands for.
-const maxEvents = 256
+// maxEvents bounds how many names one emit stands for, maxMaxItems how many
+// events one exchange may be.
+const (
+	maxEvents   = 256
+	maxMaxItems = 10_000
+)
+
+// sharedOptions are those that rules and resources have alike.
+var sharedOptions = []string{
+	"status", "when", "user", "payload", "merge", "pick", "omit", "resource", "each", "max_items", "keep", "guarantee", "mode", "fetch",
+}
 
 var (
 	eventName  = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)+$`)
@@ -40,7 +49,7 @@ func (p *parser) rules(n *yaml.Node, file *File) {
 }
 
 func (p *parser) rule(n *yaml.Node, file *File) {
-	values := p.options(n, "rule", "on", "emit", "status", "when", "user", "payload", "resource", "each", "keep")
+	values := p.options(n, "rule", slices.Concat([]string{"on", "emit"}, sharedOptions)...)
 	if n.Kind != yaml.MappingNode {
 		return
 	}
@@ -60,6 +69,9 @@ func (p *parser) rule(n *yaml.Node, file *File) {
 		p.scope.templates = append(p.scope.templates, r.template)
 	}
 	o := p.rest(values)
+	if n := values["fetch"]; n != nil {
+		p.fetchable(n, o, routes)
+	}
 	if emit := values["emit"]; emit != nil && len(routes) > 0 {
 		if o.emit = p.emit(emit); o.emit != nil {
 			file.Rules = append(file.Rules, p.expand(n, emit, routes, o)...)
@@ -80,15 +92,14 @@ func (p *parser) routes(n *yaml.Node) []route {
 		p.mistake(n, "on: expected %s, found %s", expected, quoted(written))
 		return nil
 	}
-	t, err := parseTemplate(path)
-	if err != nil {
-		p.mistake(n, "on: %v", err)
-		return nil
-	}
+	paths, templates := p.templates(n, "on", path)
 	var routes []route
 	for method := range strings.SplitSeq(methods, "|") {
-		if p.method(n, method) {
-			routes = append(routes, route{method, path, t})
+		if !p.method(n, method) {
+			continue
+		}
+		for i, t := range templates {
+			routes = append(routes, route{method, paths[i], t})
 		}
 	}
 	return routes
@@ -112,10 +123,21 @@ func (p *parser) method(n *yaml.Node, method string) bool {
 
 // rest reads the options that rules and resources share.
 func (p *parser) rest(values map[string]*yaml.Node) *options {
-	o := &options{statuses: defaultStatuses, same: sameness(values)}
+	o := &options{statuses: defaultStatuses, maxItems: MaxItems, same: sameness(values)}
 	if n := values["keep"]; n != nil {
 		o.keep = p.keep(n)
 		p.scope.keep = o.keep
+	}
+	if n := values["fetch"]; n != nil {
+		o.fetch = p.fetch(n)
+		p.scope.fetch = o.fetch
+	}
+	if n := values["guarantee"]; n != nil {
+		o.strict = p.oneOf(n, "guarantee", "strict", "available") == "strict"
+	}
+	o.observed = p.observing
+	if n := values["mode"]; n != nil && p.oneOf(n, "mode", "publish", "observe") == "observe" {
+		o.observed = true
 	}
 	if n := values["each"]; n != nil {
 		o.each = p.each(n)
@@ -123,6 +145,14 @@ func (p *parser) rest(values map[string]*yaml.Node) *options {
 		o.payload = payload{source: &source{text: "item", kind: eachItem}}
 	} else {
 		o.payload = payload{source: &source{text: "response.body", kind: responseBody}}
+	}
+	if o.fetch.after {
+		o.payload = payload{source: &source{text: "fetched", kind: fetchedBody}}
+	}
+	if n := values["max_items"]; n != nil {
+		if o.maxItems, _ = p.whole(n, "max_items", 1, maxMaxItems); o.each == nil {
+			p.mistake(n, "max_items: expected each beside it")
+		}
 	}
 	if n := values["status"]; n != nil {
 		o.statuses = p.statuses(n)
@@ -133,9 +163,13 @@ func (p *parser) rest(values map[string]*yaml.Node) *options {
 	if n := values["user"]; n != nil {
 		o.user = p.owner(n)
 	}
-	if n := values["payload"]; n != nil {
-		o.payload = p.payload(n)
+	if n := values["fetch"]; n != nil && o.each != nil {
+		p.mistake(n, "fetch: expected no each beside it: one resource is fetched, not one for each item")
 	}
+	if o.strict && o.fetch.later {
+		p.mistake(values["fetch"], "fetch: expected after instead of later beside guarantee: strict: what is in memory only is not safe")
+	}
+	p.payload(values, o)
 	if n := values["resource"]; n != nil {
 		o.resource = p.resource(n)
 	}
@@ -145,7 +179,7 @@ func (p *parser) rest(values map[string]*yaml.Node) *options {
 // sameness answers what decides whether and for whom an entry's event happens.
 func sameness(values map[string]*yaml.Node) string {
 	var parts []string
-	for _, key := range []string{"status", "when", "user", "each"} {
+	for _, key := range []string{"status", "when", "user", "each", "mode"} {
 		parts = append(parts, written(values[key]))
 	}
 	return strings.Join(parts, "\n")

@@ -13,9 +13,12 @@ type Exchange struct {
 	Method   string
 	Path     string // escaped
 	RawQuery string
+	// BasePath is what the upstream has before each path, escaped: it may stand
+	// in a Location. Empty for none.
+	BasePath string
 
 	RequestHeader http.Header
-	// RequestBody is the whole body, decoded. Nil where there was none, or where
+	// RequestBody is the whole body, without content codings and in UTF-8. Nil where there was none, or where
 	// RequestOmitted says why it is not whole.
 	RequestBody []byte
 	// RequestOmitted is why there is no whole request body, although the request
@@ -24,12 +27,16 @@ type Exchange struct {
 
 	Status         int
 	ResponseHeader http.Header
-	// ResponseBody is the whole body, decoded; nil where there is none. Payloads
-	// may alias it.
+	// ResponseBody is the whole body, without content codings and in UTF-8; nil
+	// where there is none. Payloads may alias it.
 	ResponseBody []byte
 	// ResponseOmitted is why there is no whole response body: "too_large",
 	// "truncated", "encoding", "budget" … Empty where it is whole.
 	ResponseOmitted string
+
+	// Previous and Fetched are what FetchBefore and FetchAfter wanted, by target.
+	// What is not there counts as failed.
+	Previous, Fetched map[string]Document
 
 	// Caller is the user who sent the request; empty where unknown.
 	Caller string
@@ -110,6 +117,10 @@ func (sc scene) value(s source) value {
 	case eachItem:
 		found, ambiguous := s.path.find(sc.item)
 		return value{json: found, ambiguous: ambiguous}
+	case fetchedBody:
+		return bodyValue(sc.fetchedBody(), s.path)
+	case previousBody:
+		return bodyValue(sc.previousBody(), s.path)
 	default: // callerUser
 		if sc.Caller == "" {
 			return value{unknown: OmittedCaller}

@@ -34,7 +34,9 @@ type File struct {
 	// routes expanded: one Rule has one method and one path template.
 	Rules []*Rule
 
-	index index
+	matching    matchSettings
+	credentials []string // see Match.Credentials
+	index       index
 }
 
 // Resolver is one entry of identity. Which fields are set depends on its Kind.

@@ -157,10 +157,22 @@ resources: {contact: /contacts}
 rules:
   - {on: POST /contacts, emit: a.b, payload: {all: "{response.body}", t: "{response.body.u} x"}, user: response.body.u}
   - {on: POST /contacts, emit: a.each, each: response.body.rows, when: {item.id: {exists: true}}}
+  - {on: POST /contacts, emit: a.pick, pick: [id, rows.id], omit: [a.x]}
+  - {on: POST /contacts, emit: a.merge, merge: [response.body, request.body, response.body.rows.0]}
+  - {on: POST /contacts, emit: a.thin, payload: thin, status: [200, 201, 202, 207, 303]}
+  - {on: POST /contacts, emit: a.fetch, fetch: {before: /contacts/me, later: "/contacts/{response.body.u}"}, when: {fetched.u: {changed: false}}}
 `)
 	f.Fuzz(func(t *testing.T, body, media, location string, status int) {
-		x := answer(status, media, body, located(location))
-		for _, r := range file.Match("POST", "/contacts").Derive(x) {
+		x := answer(status, media, body, located(location), asked(media, body))
+		m := file.Match("POST", "/contacts")
+		x.Previous, x.Fetched = map[string]Document{"/contacts/me": {Body: []byte(body)}}, make(map[string]Document)
+		for _, fetch := range m.FetchAfter(x) {
+			if !strings.HasPrefix(fetch.Target, "/contacts/") || strings.Count(fetch.Target, "/") != 2 || strings.HasSuffix(fetch.Target, "/..") {
+				t.Errorf("%s leads to %q", body, fetch.Target)
+			}
+			x.Fetched[fetch.Target] = Document{Body: []byte(body)}
+		}
+		for _, r := range m.Derive(x) {
 			if r.Skipped != "" {
 				continue
 			}

@@ -176,6 +176,19 @@ func isToken(name string) bool {
 	})
 }
 
+// credentials answers the headers that tell callers apart at the API.
+func credentials(resolvers []Resolver) []string {
+	names := []string{"Authorization", "Cookie"}
+	for _, r := range resolvers {
+		names = append(names, r.Credentials...)
+		if r.Header != "" {
+			names = append(names, r.Header)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // isCredential reports whether a header holds what must never be stored.
 func isCredential(header string) bool {
 	return slices.Contains([]string{

@@ -105,18 +105,18 @@ func (n *node) collect(c *canonical, i int) {
 			c.found = append(c.found, rule)
 		}
 	}
-	segment := c.segment(i)
-	if to := n.literals[string(segment)]; to != nil {
+	key := c.key(i)
+	if to := n.literals[string(key)]; to != nil {
 		to.collect(c, i+1)
 	}
-	for _, to := range n.listed[string(segment)] {
+	for _, to := range n.listed[string(key)] {
 		to.collect(c, i+1)
 	}
 	if n.any != nil {
 		n.any.collect(c, i+1)
 	}
 	for _, e := range n.patterns {
-		if e.pattern.Match(segment) {
+		if e.pattern.Match(c.segment(i)) {
 			e.to.collect(c, i+1)
 		}
 	}

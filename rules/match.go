@@ -6,16 +6,21 @@ import (
 )
 
 // Match is every rule that a request's method and path match, in file order.
-type Match struct{ hits []hit }
+type Match struct {
+	hits        []hit
+	credentials []string
+}
 
 // hit is one rule with what the path says for its parameters.
 type hit struct {
 	rule   *Rule
 	params []string
+	suffix string // the format suffix that its last segment had: ".json"
 }
 
 // Match answers the rules for a request, or nil where there are none, which
-// allocates nothing. Methods match exactly, paths in their canonical form.
+// allocates nothing. Methods match exactly, paths in their canonical form and
+// as the section matching says.
 func (f *File) Match(method, escapedPath string) *Match {
 	tree := f.index[method]
 	if tree == nil {
@@ -23,14 +28,15 @@ func (f *File) Match(method, escapedPath string) *Match {
 	}
 	c := canonicalOf(escapedPath)
 	defer c.release()
+	suffix := f.matching.prepare(c)
 	tree.collect(c, 0)
 	if len(c.found) == 0 {
 		return nil
 	}
 	slices.SortFunc(c.found, func(a, b *Rule) int { return cmp.Compare(a.order, b.order) })
-	m := &Match{hits: make([]hit, len(c.found))}
+	m := &Match{hits: make([]hit, len(c.found)), credentials: f.credentials}
 	for i, rule := range c.found {
-		m.hits[i] = hit{rule, rule.template.capture(c)}
+		m.hits[i] = hit{rule, rule.template.capture(c), suffix}
 	}
 	return m
 }
@@ -63,4 +69,10 @@ func (m *Match) NeedsRequestBody() bool {
 // rule reads caller.user: whether the caller must be asked for at all.
 func (m *Match) NeedsCaller() bool {
 	return m.some(func(o *options) bool { return o.user.caller() || o.reads(callerUser) })
+}
+
+// Strict reports whether some rule that makes events of answers with the status
+// is strict.
+func (m *Match) Strict(status int) bool {
+	return m.some(func(o *options) bool { return o.strict && !o.observed && o.wants(status) })
 }

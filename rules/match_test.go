@@ -116,9 +116,9 @@ func TestCanonicalUndoesEscaping(t *testing.T) {
 }
 
 // manyRules answers a file with n rules over templates of every kind.
-func manyRules(t testing.TB, n int) *File {
+func manyRules(t testing.TB, n int, sections string) *File {
 	var b strings.Builder
-	b.WriteString("rules:\n")
+	b.WriteString(sections + "rules:\n")
 	for i := range n {
 		switch i % 5 {
 		case 0:
@@ -147,8 +147,16 @@ var misses = []struct{ method, path string }{
 	{"POST", "//api/./x/../v1/%74hings2/%41/notes"},
 }
 
+// allMatching is the section matching with all that a request pays for.
+const allMatching = "matching: {mount: [/, /x], ignore_case: true, format_suffixes: [.json, .xml], method_override: [X-Method]}\n"
+
 func TestAMissAllocatesNothing(t *testing.T) {
-	file := manyRules(t, 1000)
+	missesAllocateNothing(t, manyRules(t, 1000, ""))
+	missesAllocateNothing(t, manyRules(t, 1000, allMatching))
+}
+
+func missesAllocateNothing(t *testing.T, file *File) {
+	t.Helper()
 	for _, miss := range misses {
 		if file.Match(miss.method, miss.path) != nil {
 			t.Fatalf("%s %s matches", miss.method, miss.path)
@@ -156,7 +164,7 @@ func TestAMissAllocatesNothing(t *testing.T) {
 		if raceEnabled {
 			continue // sync.Pool drops at random then
 		}
-		if n := testing.AllocsPerRun(200, func() { file.Match(miss.method, miss.path) }); n != 0 {
+		if n := testing.AllocsPerRun(200, func() { file.Match(file.Method(miss.method, nil), miss.path) }); n != 0 {
 			t.Errorf("%s %.40s: %v allocations", miss.method, miss.path, n)
 		}
 	}
@@ -201,6 +209,7 @@ func TestTheTableShowsWhatTheFileStandsFor(t *testing.T) {
 rules:
   - {on: "POST /a/{x}", emit: a.b, user: path.x, payload: {x: "{path.x}", t: "no {path.x}"}}
   - {on: POST /import, emit: a.b, each: response.body.rows, user: {fixed: 7}}
+  - {on: POST /see, emit: a.b, mode: observe}
 `)
 	want := `ROUTE                  EVENT           USER     PAYLOAD                         LINE
 POST /contacts         contact.create  caller   response.body                   2
@@ -209,6 +218,7 @@ PATCH /contacts/{id}   contact.update  caller   response.body                   
 DELETE /contacts/{id}  contact.delete  caller   {"id":path.id}                  2
 POST /a/{x}            a.b             path.x   {"x":path.x,"t":"no {path.x}"}  4
 POST /import           a.b             fixed 7  item of response.body.rows      5
+POST /see              a.b (observed)  caller   response.body                   6
 `
 	var b strings.Builder
 	file.Table(&b)
@@ -219,7 +229,7 @@ POST /import           a.b             fixed 7  item of response.body.rows      
 
 func BenchmarkMatch(b *testing.B) {
 	for _, rules := range []int{10, 1000} {
-		file := manyRules(b, rules)
+		file := manyRules(b, rules, "")
 		run := func(name, method, path string) {
 			b.Run(fmt.Sprintf("%s/%d_rules", name, rules), func(b *testing.B) {
 				b.ReportAllocs()
@@ -234,12 +244,19 @@ func BenchmarkMatch(b *testing.B) {
 		run("hit_spanning", "PUT", "/api/v1/files9/a/b/c")
 		run("miss_method", "GET", "/api/v1/things5")
 		run("miss_path", "POST", "/api/v1/other/42")
+		mounted := manyRules(b, rules, allMatching)
+		b.Run(fmt.Sprintf("miss_all_matching/%d_rules", rules), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				mounted.Match(mounted.Method("POST", nil), "/API/v1/other/42.json")
+			}
+		})
 		run("miss_deep", "POST", "/api/v1/things0%2F"+strings.Repeat("/deep%2Fer", 10))
 	}
 }
 
 func TestAFileServesManyGoroutinesAtOnce(t *testing.T) {
-	file := manyRules(t, 50)
+	file := manyRules(t, 50, "")
 	var all sync.WaitGroup
 	for worker := range 4 {
 		all.Go(func() {

@@ -12,9 +12,11 @@ import (
 
 // parser reads YAML nodes and gathers mistakes; it never stops at the first.
 type parser struct {
-	name     string
-	mistakes Mistakes
-	scope    scope // of the entry being read
+	name      string
+	mistakes  Mistakes
+	scope     scope          // of the entry being read
+	paths     *matchSettings // how requests find their rules
+	observing bool           // the whole file
 }
 
 func (p *parser) mistake(n *yaml.Node, format string, args ...any) {
@@ -93,6 +95,15 @@ func (p *parser) text(n *yaml.Node, what, expected string) (string, bool) {
 		return "", false
 	}
 	return n.Value, true
+}
+
+// oneOf answers one of a few words.
+func (p *parser) oneOf(n *yaml.Node, what string, words ...string) string {
+	word, ok := p.text(n, what, strings.Join(words, " or "))
+	if ok && !slices.Contains(words, word) {
+		p.mistake(n, "%s: expected %s, found %s%s", what, strings.Join(words, " or "), quoted(word), suggestion(word, words))
+	}
+	return word
 }
 
 // whole answers a whole number within bounds.

@@ -29,7 +29,7 @@ func Parse(name string, source []byte) (*File, error) {
 	if len(p.mistakes) > 0 {
 		return nil, p.mistakes.sorted()
 	}
-	file.index = newIndex(file.Rules)
+	file.index, file.credentials = newIndex(file.Rules), credentials(file.Identity)
 	return file, nil
 }
 
@@ -39,13 +39,17 @@ func (p *parser) file(source []byte) *File {
 		return nil
 	}
 	file := defaults()
-	sections := p.options(root, "rules file", "identity", "subscriptions", "capture", "resources", "rules")
+	p.paths = &file.matching
+	sections := p.options(root, "rules file", "identity", "subscriptions", "capture", "matching", "mode", "resources", "rules")
 	for key, parse := range map[string]func(*yaml.Node, *File){
-		"identity": p.identity, "subscriptions": p.subscriptions, "capture": p.capture,
+		"identity": p.identity, "subscriptions": p.subscriptions, "capture": p.capture, "matching": p.matching,
 	} {
 		if n := sections[key]; n != nil && !isNull(n) {
 			parse(n, file)
 		}
+	}
+	if n := sections["mode"]; n != nil && !isNull(n) {
+		p.observing = p.oneOf(n, "mode", "publish", "observe") == "observe"
 	}
 	if n := sections["resources"]; n != nil && !isNull(n) {
 		p.resources(n, file)
@@ -77,7 +81,7 @@ func (p *parser) document(source []byte) *yaml.Node {
 		return nil
 	}
 	if len(documents) == 0 || len(documents[0].Content) == 0 || isNull(documents[0].Content[0]) {
-		p.mistake(start, "expected identity, subscriptions, capture, resources or rules, found an empty file")
+		p.mistake(start, "expected identity, subscriptions, capture, matching, mode, resources or rules, found an empty file")
 		return nil
 	}
 	if len(documents) > 1 {

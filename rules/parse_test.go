@@ -134,11 +134,11 @@ rules:
   - emit: [a.b]
 `))
 	want := strings.TrimSpace(`
-rules.yaml:1:1: rules file: unknown key "identty"; did you mean "identity"? (expected one of identity, subscriptions, capture, resources, rules)
+rules.yaml:1:1: rules file: unknown key "identty"; did you mean "identity"? (expected one of identity, subscriptions, capture, matching, mode, resources, rules)
 rules.yaml:4:17: subscriptions.max_per_user: expected a whole number from 1 to 100000, found "many"
 rules.yaml:5:3: subscriptions: the key "path" stands in line 3 already
 rules.yaml:7:9: on: expected a method in capitals, found "post"; did you mean "POST"?
-rules.yaml:9:5: rule: unknown key "whn"; did you mean "when"? (expected one of on, emit, status, when, user, payload, resource, each, keep)
+rules.yaml:9:5: rule: unknown key "whn"; did you mean "when"? (expected one of on, emit, status, when, user, payload, merge, pick, omit, resource, each, max_items, keep, guarantee, mode, fetch)
 rules.yaml:10:5: rule: expected the key on`)
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Error(diff)

@@ -4,16 +4,21 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 )
 
 // payload is what an event's data is made of: a source, whose raw JSON is
-// taken as it is, or a template.
+// taken as it is; the objects of several sources in one; a template; or, thin,
+// the resource's id and URL. And what of it goes out.
 type payload struct {
 	source   *source
+	merge    []source
 	template []payloadPart
+	thin     bool
+	view     view
 }
 
 // payloadPart is one of: literal JSON, a source whose JSON is spliced in, a
@@ -28,7 +33,7 @@ func (p payload) sources() []source {
 	if p.source != nil {
 		return []source{*p.source}
 	}
-	var all []source
+	all := slices.Clone(p.merge)
 	for _, part := range p.template {
 		if part.source != nil {
 			all = append(all, *part.source)
@@ -40,8 +45,13 @@ func (p payload) sources() []source {
 
 // String shows the payload in a table.
 func (p payload) String() string {
-	if p.source != nil {
+	switch {
+	case p.source != nil:
 		return p.source.text
+	case p.merge != nil:
+		return joined(p.merge, " + ")
+	case p.thin:
+		return "thin"
 	}
 	var b strings.Builder
 	for _, part := range p.template {
@@ -56,17 +66,44 @@ func (p payload) String() string {
 	return b.String()
 }
 
-// payload reads the option payload.
-func (p *parser) payload(n *yaml.Node) payload {
+// payload reads the options payload or merge, pick and omit into o.
+func (p *parser) payload(values map[string]*yaml.Node, o *options) {
+	n, merge := values["payload"], values["merge"]
+	if n != nil {
+		o.payload = p.payloadOf(n)
+	}
+	if merge != nil {
+		if n != nil {
+			p.mistake(merge, "merge: expected no payload beside it: it is one")
+		}
+		o.payload = payload{merge: p.merge(merge)}
+	}
+	for _, what := range []string{"pick", "omit"} {
+		if n := values[what]; n != nil && o.payload.thin {
+			p.mistake(n, "%s: expected no payload: thin beside it, which is two keys only", what)
+		}
+	}
+	if n := values["pick"]; n != nil {
+		o.payload.view.picking, o.payload.view.pick = true, p.keys(n, "pick")
+	}
+	if n := values["omit"]; n != nil {
+		o.payload.view.omit = p.keys(n, "omit")
+	}
+}
+
+func (p *parser) payloadOf(n *yaml.Node) payload {
 	if n.Kind == yaml.MappingNode {
 		t := &templateBuilder{parser: p}
 		t.value(n)
 		t.flush()
 		return payload{template: t.parts}
 	}
-	written, ok := p.text(n, "payload", "a source such as response.body.data, or a map as template")
+	written, ok := p.text(n, "payload", "a source such as response.body.data, thin, or a map as template")
 	if !ok {
 		return payload{}
+	}
+	if written == "thin" {
+		return payload{thin: true}
 	}
 	s, ok := p.source(n, "payload", written)
 	if !ok {
@@ -74,6 +111,28 @@ func (p *parser) payload(n *yaml.Node) payload {
 	}
 	p.storable(n, "payload", s)
 	return payload{source: &s}
+}
+
+// merge reads the sources of several objects. A text has no members.
+func (p *parser) merge(n *yaml.Node) []source {
+	const expected = "at least two sources of objects, such as [request.body, response.body]"
+	var all []source
+	for _, item := range p.list(n, "merge") {
+		written, ok := p.text(item, "merge", expected)
+		if !ok {
+			continue
+		}
+		s, ok := p.source(item, "merge", written)
+		if ok && (s.textual() || s.kind == responseStatus) {
+			p.mistake(item, "merge: expected %s, found %s", expected, quoted(written))
+		}
+		p.storable(item, "merge", s)
+		all = append(all, s)
+	}
+	if len(all) < 2 {
+		p.mistake(n, "merge: expected %s, found %s", expected, describe(n))
+	}
+	return all
 }
 
 // templateBuilder turns a YAML map into the parts of a payload template.

@@ -62,13 +62,13 @@ func isSecret[text string | []byte](key text) bool {
 }
 
 // redact leaves the secret-like keys out of valid JSON, but for those in keep,
-// and answers where they stood ("owner.token", "items.#.token" for each item of
-// a list). Every other byte stays as it is: the members are cut out of the raw
-// text, each with one comma beside it. Where there is nothing to leave out, it
-// answers raw itself.
-func redact(raw []byte, keep []string) ([]byte, []string) {
+// and all that v does not let out. It answers where the secret-like keys stood
+// ("owner.token", "items.#.token" for each item of a list). Every other byte
+// stays as it is: the members are cut out of the raw text, each with one comma
+// beside it. Where there is nothing to leave out, it answers raw itself.
+func redact(raw []byte, keep []string, v view) ([]byte, []string) {
 	r := redactor{raw: raw, keep: keep}
-	r.value(r.space(0))
+	r.value(r.space(0), v)
 	if len(r.cuts) == 0 {
 		return raw, nil
 	}
@@ -92,12 +92,12 @@ type redactor struct {
 	found []string
 }
 
-func (r *redactor) value(at int) int {
+func (r *redactor) value(at int, v view) int {
 	switch r.raw[at] {
 	case '{':
-		return r.object(at)
+		return r.object(at, v)
 	case '[':
-		return r.array(at)
+		return r.array(at, v)
 	case '"':
 		return r.str(at)
 	}
@@ -115,48 +115,87 @@ func (r *redactor) literal(at int) int {
 	return at
 }
 
-// object cuts secret members together with the comma before them, or behind
-// them as long as no member before them has stayed.
-func (r *redactor) object(at int) int {
-	kept, before := false, 0 // before: the end of the member before
+// siblings are the members of an object, or the items of a list, so far.
+type siblings struct {
+	kept   bool // some stay
+	before int  // the end of the last one
+}
+
+// next takes in one from start to end. It is cut together with the comma before
+// it, or behind it as long as none before it has stayed; at is behind that
+// comma.
+func (r *redactor) next(s *siblings, start, end, at int, out bool) {
+	switch {
+	case out:
+		s.kept = true
+	case s.kept:
+		r.cuts = append(r.cuts, span{s.before, end})
+	case r.raw[at] != '}' && r.raw[at] != ']':
+		r.cuts = append(r.cuts, span{start, at})
+	default:
+		r.cuts = append(r.cuts, span{start, end})
+	}
+	s.before = end
+}
+
+// comma passes what is behind a member.
+func (r *redactor) comma(at int) int {
+	if at = r.space(at); r.raw[at] == ',' {
+		return r.space(at + 1)
+	}
+	return at
+}
+
+func (r *redactor) object(at int, v view) int {
+	var s siblings
 	at = r.space(at + 1)
 	for r.raw[at] != '}' {
 		start := at
 		at = r.str(at)
-		key := r.raw[start:at]
+		written := r.raw[start:at]
 		at = r.space(r.space(at) + 1) // the colon
-		secret := r.secret(key)
-		if secret {
-			at = r.skip(at)
-		} else {
-			r.path = append(r.path, key)
-			at = r.value(at)
+		below, out := r.member(written, at, v)
+		if out {
+			r.path = append(r.path, written)
+			at = r.value(at, below)
 			r.path = r.path[:len(r.path)-1]
+		} else {
+			at = r.skip(at)
 		}
 		end := at
-		if at = r.space(at); r.raw[at] == ',' {
-			at = r.space(at + 1)
-		}
-		switch {
-		case secret && kept:
-			r.cuts = append(r.cuts, span{before, end})
-		case secret && r.raw[at] != '}':
-			r.cuts = append(r.cuts, span{start, at})
-		case secret:
-			r.cuts = append(r.cuts, span{start, end})
-		}
-		kept, before = kept || !secret, end
+		at = r.comma(at)
+		r.next(&s, start, end, at, out)
 	}
 	return at + 1
 }
 
-func (r *redactor) array(at int) int {
+// member judges one by its key as written and the value that begins at at.
+func (r *redactor) member(written []byte, at int, v view) (below view, out bool) {
+	key := written[1 : len(written)-1]
+	if bytes.IndexByte(key, '\\') >= 0 {
+		key = []byte(unquoteJSON(written))
+	}
+	out = true
+	if !v.all() {
+		below, out = v.below(key)
+	}
+	return below, out && !r.scalarAmong(at, below) && !r.secret(written, key)
+}
+
+// scalarAmong reports whether a value has none of the keys that are picked.
+func (r *redactor) scalarAmong(at int, v view) bool {
+	return v.picking && r.raw[at] != '{' && r.raw[at] != '['
+}
+
+func (r *redactor) array(at int, v view) int {
 	r.path = append(r.path, nil)
+	var s siblings
 	at = r.space(at + 1)
 	for r.raw[at] != ']' {
-		if at = r.space(r.value(at)); r.raw[at] == ',' {
-			at = r.space(at + 1)
-		}
+		start, out := at, !r.scalarAmong(at, v)
+		end := r.value(at, v)
+		at = r.comma(end)
+		r.next(&s, start, end, at, out)
 	}
 	r.path = r.path[:len(r.path)-1]
 	return at + 1
@@ -202,13 +241,8 @@ func (r *redactor) space(at int) int {
 	return at
 }
 
-// secret reports whether a member goes, by its key as written, quotes
-// included, and notes where it stood.
-func (r *redactor) secret(written []byte) bool {
-	key := written[1 : len(written)-1]
-	if bytes.IndexByte(key, '\\') >= 0 {
-		key = []byte(unquoteJSON(written))
-	}
+// secret reports whether a member goes by its key, and notes where it stood.
+func (r *redactor) secret(written, key []byte) bool {
 	if !isSecret(key) || slices.Contains(r.keep, strings.ToLower(string(key))) {
 		return false
 	}

@@ -29,7 +29,7 @@ func TestSecretLikeKeysAreCutOutAndNothingElseChanges(t *testing.T) {
 		{` 12 `, ` 12 `, ""},
 		{`{"k\"":{"a\u002eb":{"token":1}}}`, `{"k\"":{"a\u002eb":{}}}`, `k".a.b.token`},
 	} {
-		got, found := redact([]byte(c.raw), nil)
+		got, found := redact([]byte(c.raw), nil, view{})
 		if string(got) != c.want || strings.Join(found, " ") != c.found {
 			t.Errorf("%s\ngot  %s %v\nwant %s %s", c.raw, got, found, c.want, c.found)
 		}
@@ -38,7 +38,7 @@ func TestSecretLikeKeysAreCutOutAndNothingElseChanges(t *testing.T) {
 
 func TestNothingToRedactIsTheSameBytes(t *testing.T) {
 	raw := []byte(`{"a":[1,2,{"b":"c"}]}`)
-	got, _ := redact(raw, nil)
+	got, _ := redact(raw, nil, view{})
 	if &got[0] != &raw[0] {
 		t.Error("copied")
 	}
@@ -68,7 +68,7 @@ func TestAnEventNamesABoundedNumberOfSecrets(t *testing.T) {
 	for i := range 500 {
 		b.WriteString(`{"k` + strings.Repeat("x", i) + `":{"token":1}},`)
 	}
-	got, found := redact([]byte("["+b.String()+"0]"), nil)
+	got, found := redact([]byte("["+b.String()+"0]"), nil, view{})
 	if len(found) != maxRedacted || len(strings.Join(found, "")) > maxRedacted*(maxRedactedPath+100) || bytes.Contains(got, []byte("token")) {
 		t.Errorf("%d named", len(found))
 	}
@@ -76,11 +76,11 @@ func TestAnEventNamesABoundedNumberOfSecrets(t *testing.T) {
 
 func TestAPathToASecretIsShortenedWhereItIsLong(t *testing.T) {
 	deep := strings.Repeat(`{"key":`, 900) + `{"token":1}` + strings.Repeat("}", 900)
-	_, found := redact([]byte(deep), nil)
+	_, found := redact([]byte(deep), nil, view{})
 	if len(found) != 1 || len(found[0]) > maxRedactedPath+20 || !strings.HasSuffix(found[0], ".….token") {
 		t.Errorf("got %q", found)
 	}
-	_, found = redact([]byte(`{"`+strings.Repeat("k", 1000)+`":{"token":1}}`), nil)
+	_, found = redact([]byte(`{"`+strings.Repeat("k", 1000)+`":{"token":1}}`), nil, view{})
 	if diff := cmp.Diff([]string{"….token"}, found); diff != "" {
 		t.Error(diff)
 	}
@@ -161,7 +161,7 @@ func anyJSON(t *rapid.T, depth int) string {
 func TestRedactionEqualsRemovingKeysFromTheDecodedValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		raw := []byte(anyJSON(t, 4))
-		got, found := redact(raw, nil)
+		got, found := redact(raw, nil, view{})
 		value := decoded(t, raw)
 		if secretKeysIn(value) && len(found) == 0 {
 			t.Fatalf("found nothing in %s", raw)
@@ -175,7 +175,7 @@ func TestRedactionEqualsRemovingKeysFromTheDecodedValue(t *testing.T) {
 func TestEveryKeyOnTheListIsLeftOut(t *testing.T) {
 	for _, key := range SecretKeys() {
 		for _, spelt := range []string{key, strings.ToUpper(key)} {
-			got, found := redact([]byte(`{"`+spelt+`":{"a":1}}`), nil)
+			got, found := redact([]byte(`{"`+spelt+`":{"a":1}}`), nil, view{})
 			if string(got) != "{}" || len(found) != 1 {
 				t.Errorf("%s: got %s", spelt, got)
 			}

@@ -8,12 +8,14 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// verbs are what a resource's line stands for. item is what stands behind the
-// resource's path.
-var verbs = []struct {
+// verb is one of the things that a resource's line stands for. item is what
+// stands behind the resource's path.
+type verb struct {
 	name, item string
 	methods    []string
-}{
+}
+
+var verbs = []verb{
 	{"create", "", []string{"POST"}},
 	{"update", "/{id}", []string{"PUT", "PATCH"}},
 	{"delete", "/{id}", []string{"DELETE"}},
@@ -42,44 +44,58 @@ func (p *parser) resourceEntry(e entry, file *File) {
 	if path == "" {
 		return
 	}
-	p.scope = scope{}
-	collection, err := parseTemplate(path)
-	if err != nil {
-		p.mistake(e.value, "resources: %s: %v", e.key.Value, err)
-		return
-	}
-	if slices.Contains(collection.names, "id") {
-		p.mistake(e.value, "resources: %s: expected a path without {id}, which stands for the resource's own id behind it, found %s", e.key.Value, quoted(path))
-		return
-	}
-	only := p.only(values["only"], values)
-	p.scope.templates = []*template{collection}
-	o := p.rest(values)
-	for _, verb := range verbs {
-		if !slices.Contains(only, verb.name) {
-			continue
-		}
-		full := strings.TrimSuffix(path, "/") + verb.item
-		t, err := parseTemplate(full)
-		if err != nil {
-			p.mistake(e.value, "resources: %s: %v", e.key.Value, err)
+	what := "resources: " + e.key.Value
+	_, collections := p.templates(e.value, what, path)
+	for _, t := range collections {
+		if slices.Contains(t.names, "id") {
+			p.mistake(e.value, "%s: expected a path without {id}, which stands for the resource's own id behind it, found %s", what, quoted(path))
 			return
 		}
-		own := *o
-		if verb.name == "delete" {
-			own.payload, own.resource = deleted()
-		}
-		own.emit = text{{literal: e.key.Value + "." + verb.name}}
-		emit := &yaml.Node{Value: e.key.Value + "." + verb.name, Line: e.key.Line, Column: e.key.Column}
-		for _, method := range verb.methods {
-			file.Rules = append(file.Rules, p.expand(e.key, emit, []route{{method, full, t}}, &own)...)
+	}
+	p.scope = scope{templates: collections, each: values["each"] != nil}
+	only := p.only(values["only"], values)
+	o := p.rest(values)
+	for _, verb := range verbs {
+		if slices.Contains(only, verb.name) && collections != nil {
+			full, templates := p.templates(e.value, what, strings.TrimSuffix(path, "/")+verb.item)
+			for i, t := range templates {
+				file.Rules = append(file.Rules, p.verb(e.key, verb, full[i], t, o)...)
+			}
 		}
 	}
 }
 
-// deleted answers payload and resource of a resource's delete.
-func deleted() (payload, *source) {
+// verb answers the rules of one verb at one template.
+func (p *parser) verb(name *yaml.Node, v verb, path string, t *template, o *options) []*Rule {
+	own := *o
+	switch v.name {
+	case "create":
+		own.fetch.before = false // there was nothing
+	case "delete":
+		own.payload, own.resource = deleted(o)
+		own.fetch.after, own.fetch.later = false, false // there is nothing
+	}
+	event := name.Value + "." + v.name
+	own.emit = text{{literal: event}}
+	emit := &yaml.Node{Value: event, Line: name.Line, Column: name.Column}
+	var routes []route
+	for _, method := range v.methods {
+		routes = append(routes, route{method, path, t})
+	}
+	expanded := p.expand(name, emit, routes, &own)
+	for _, rule := range expanded {
+		rule.collection = v.item == ""
+	}
+	return expanded
+}
+
+// deleted answers payload and resource of a resource's delete: what was there,
+// where it was fetched.
+func deleted(o *options) (payload, *source) {
 	id := &source{text: "path.id", kind: pathParam, name: "id"}
+	if o.fetch.before && !o.payload.thin {
+		return payload{source: &source{text: "previous", kind: previousBody}, view: o.payload.view}, id
+	}
 	return payload{template: []payloadPart{{literal: `{"id":`}, {source: id}, {literal: `}`}}}, id
 }
 
@@ -91,7 +107,7 @@ func (p *parser) resourcePath(e entry) (string, map[string]*yaml.Node) {
 		path, _ := p.text(e.value, what, expected+", or a map with the key path")
 		return path, nil
 	}
-	values := p.options(e.value, what, "path", "only", "status", "when", "user", "payload", "resource", "keep")
+	values := p.options(e.value, what, slices.Concat([]string{"path", "only"}, sharedOptions)...)
 	if values["path"] == nil {
 		p.mistake(e.value, "%s: expected the key path", what)
 		return "", values
@@ -102,21 +118,29 @@ func (p *parser) resourcePath(e entry) (string, map[string]*yaml.Node) {
 
 // only answers the verbs that a resource has.
 func (p *parser) only(n *yaml.Node, values map[string]*yaml.Node) []string {
-	if n == nil {
-		return verbNames
+	only := verbNames
+	if n != nil {
+		only = p.verbNames(n)
 	}
-	var only []string
-	for _, item := range p.list(n, "only") {
-		verb, ok := p.text(item, "only", "create, update or delete")
-		if ok && !slices.Contains(verbNames, verb) {
-			p.mistake(item, "only: expected create, update or delete, found %s%s", quoted(verb), suggestion(verb, verbNames))
-		}
-		only = append(only, verb)
+	if each := values["each"]; each != nil && slices.Contains(only, "delete") {
+		p.mistake(each, "each: expected only: [create, update] beside it: a delete is of one resource")
 	}
-	for _, key := range []string{"payload", "resource"} {
+	for _, key := range []string{"payload", "merge", "pick", "omit", "resource"} {
 		if values[key] != nil && !slices.Contains(only, "create") && !slices.Contains(only, "update") {
 			p.mistake(values[key], "%s: expected create or update among only: a delete always carries the id from the path", key)
 		}
 	}
 	return only
+}
+
+func (p *parser) verbNames(n *yaml.Node) []string {
+	var names []string
+	for _, item := range p.list(n, "only") {
+		name, ok := p.text(item, "only", "create, update or delete")
+		if ok && !slices.Contains(verbNames, name) {
+			p.mistake(item, "only: expected create, update or delete, found %s%s", quoted(name), suggestion(name, verbNames))
+		}
+		names = append(names, name)
+	}
+	return names
 }

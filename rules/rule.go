@@ -23,7 +23,17 @@ type Rule struct {
 	options  *options
 	template *template
 	order    int // in the file
+	// collection says that the id behind the path is the path of what was made.
+	collection bool
 }
+
+// Strict reports whether a client must not be told of a success whose event
+// could be put nowhere: "guarantee: strict".
+func (r *Rule) Strict() bool { return r.options.strict }
+
+// Observed reports whether the rule's events are derived, counted and logged,
+// but never published: "mode: observe", of the rule or of the whole file.
+func (r *Rule) Observed() bool { return r.options.observed }
 
 // options is what an entry of rules.yaml says beside its routes. The Rules
 // that the entry expands to share it.
@@ -35,8 +45,12 @@ type options struct {
 	payload  payload
 	resource *source  // nil: the default order
 	each     *source  // nil: one event per exchange
+	maxItems int      // of each
 	keep     []string // secret-like keys that stay, in lower case
-	same     string   // status, when, user and each as written, to find duplicates
+	fetch    fetching // zero: nothing beside the exchange
+	strict   bool     // guarantee: strict
+	observed bool     // mode: observe
+	same     string   // status, when, user, each and mode as written, to find duplicates
 }
 
 // sources answers everything that the options read.
@@ -44,6 +58,9 @@ func (o *options) sources() []source {
 	var all []source
 	for _, c := range o.when {
 		all = append(all, c.source)
+		if c.previous != nil {
+			all = append(all, *c.previous)
+		}
 	}
 	all = append(all, o.payload.sources()...)
 	for _, s := range []*source{o.user.source, o.resource, o.each} {

@@ -11,6 +11,7 @@ import (
 type scope struct {
 	templates []*template // every one the entry's options apply to
 	each      bool        // there is an item
+	fetch     fetching    // what there is beside the exchange
 	keep      []string    // secret-like keys that stay, in lower case
 }
 
@@ -31,6 +32,16 @@ func (p *parser) inScope(n *yaml.Node, what string, s source) bool {
 			p.mistake(n, "%s: expected each beside it, found %s without", what, s.text)
 			return false
 		}
+	case fetchedBody:
+		if !p.scope.fetch.after {
+			p.mistake(n, "%s: expected fetch: after or fetch: later beside it, found %s without", what, s.text)
+			return false
+		}
+	case previousBody:
+		if !p.scope.fetch.before {
+			p.mistake(n, "%s: expected fetch: before beside it, found %s without", what, s.text)
+			return false
+		}
 	case pathParam:
 		for _, t := range p.scope.templates {
 			if !slices.Contains(t.names, s.name) {
@@ -48,11 +59,16 @@ func (p *parser) storable(n *yaml.Node, what string, s source) {
 	if (s.kind == requestHeader || s.kind == responseHeader) && isCredential(s.name) {
 		p.mistake(n, "%s: expected a source without credentials, found %s", what, s.text)
 	}
-	keys := []string(s.path)
+	path := s.path
 	if s.kind == queryParam {
-		keys = []string{s.name}
+		path = jsonPath{s.name}
 	}
-	for _, key := range keys {
+	p.unsecret(n, what, path)
+}
+
+// unsecret refuses a path through what would be left out again.
+func (p *parser) unsecret(n *yaml.Node, what string, path jsonPath) {
+	for _, key := range path {
 		if p.withheld(key) {
 			p.mistake(n, "%s: %s is a secret-like key; to hand it on, write keep: [%s] beside it", what, quoted(key), strings.ToLower(key))
 		}

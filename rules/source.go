@@ -20,6 +20,8 @@ const (
 	responseBody                     // response.body, response.body.<path>
 	callerUser                       // caller.user
 	eachItem                         // item, item.<path>
+	fetchedBody                      // fetched, fetched.<path>
+	previousBody                     // previous, previous.<path>
 )
 
 // forms lists every source by how it is written; "." at the end asks for more.
@@ -39,10 +41,14 @@ var forms = []struct {
 	{"caller.user", callerUser},
 	{"item", eachItem},
 	{"item.", eachItem},
+	{"fetched", fetchedBody},
+	{"fetched.", fetchedBody},
+	{"previous", previousBody},
+	{"previous.", previousBody},
 }
 
 const expectedSource = "path.x, query.x, request.header.X, request.body, request.body.x, " +
-	"response.status, response.header.X, response.body, response.body.x, caller.user, item or item.x"
+	"response.status, response.header.X, response.body, response.body.x, caller.user, item, item.x, fetched, fetched.x, previous or previous.x"
 
 // source is a place in an exchange that a rule reads.
 type source struct {
@@ -65,7 +71,7 @@ func parseSource(text string) (source, error) {
 func (kind sourceKind) source(text, rest string) (source, error) {
 	s := source{text: text, kind: kind}
 	switch kind {
-	case requestBody, responseBody, eachItem:
+	case requestBody, responseBody, eachItem, fetchedBody, previousBody:
 		if rest == "" {
 			return s, nil
 		}
@@ -115,4 +121,13 @@ func (s source) textual() bool {
 func (s source) below(key string) source {
 	path := append(append(jsonPath(nil), s.path...), key)
 	return source{text: s.text + "." + key, kind: s.kind, path: path}
+}
+
+// joined lists sources as they were written.
+func joined(sources []source, separator string) string {
+	texts := make([]string, len(sources))
+	for i, s := range sources {
+		texts[i] = s.text
+	}
+	return strings.Join(texts, separator)
 }

@@ -13,8 +13,12 @@ func (f *File) Table(w io.Writer) {
 	// A tabwriter keeps everything until Flush, so nothing can fail before.
 	_, _ = fmt.Fprintln(table, "ROUTE\tEVENT\tUSER\tPAYLOAD\tLINE")
 	for _, rule := range f.Rules {
+		emit := rule.Emit
+		if rule.Observed() {
+			emit += " (observed)"
+		}
 		_, _ = fmt.Fprintf(table, "%s %s\t%s\t%s\t%s\t%d\n",
-			rule.Method, printable(rule.Path), rule.Emit, printable(rule.options.user.String()), printable(rule.options.shown()), rule.Line)
+			rule.Method, printable(rule.Path), emit, printable(rule.options.user.String()), printable(rule.options.shown()), rule.Line)
 	}
 	_ = table.Flush()
 }

@@ -26,6 +26,8 @@ type template struct {
 	listed   map[string][]string
 	shape    string // equal for templates that differ in parameter names only
 	itemLast bool   // the last segment holds a parameter
+	mounted  int    // how many segments the mount has
+	folds    bool   // ASCII letters match in any case
 }
 
 // segment is one path segment of a template.
@@ -160,7 +162,22 @@ func (t *template) capture(c *canonical) []string {
 			values = append(values, string(value))
 		}
 	}
+	if t.folds {
+		t.asListed(values)
+	}
 	return values
+}
+
+// asListed writes listed values as the template does: names of events are made
+// of them.
+func (t *template) asListed(values []string) {
+	for i, name := range t.names {
+		for _, listed := range t.listed[name] {
+			if strings.EqualFold(values[i], listed) {
+				values[i] = listed
+			}
+		}
+	}
 }
 
 // param answers the value of a parameter among those that capture found.

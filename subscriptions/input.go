@@ -84,8 +84,8 @@ func (c checker) read(f *form, unchanged Subscription) Subscription {
 	}
 	if format, given := f.text("format"); given {
 		sub.Format = format
-		if format != FormatRESTHooks && format != FormatRaw {
-			f.bad.add("format", "must be resthooks or raw")
+		if !slices.Contains(formats, format) {
+			f.bad.add("format", "must be one of "+strings.Join(formats, ", "))
 		}
 	}
 	if active, given := f.flag("active"); given {

@@ -41,7 +41,7 @@ func settableSchemas() object {
 		"event":           object{"type": "string", "description": "One event, or a pattern. In place of events."},
 		"events":          object{"type": "array", "items": text, "minItems": 1, "maxItems": maxEvents, "uniqueItems": true},
 		"target_url":      object{"type": "string", "format": "uri", "maxLength": maxTarget},
-		"format":          object{"type": "string", "enum": []string{FormatRESTHooks, FormatRaw}, "default": FormatRESTHooks},
+		"format":          object{"type": "string", "enum": formats, "default": FormatRESTHooks},
 		"active":          object{"type": "boolean", "default": true},
 		"description":     object{"type": "string", "maxLength": maxDescription},
 		"metadata":        metadataSchema(object{"type": "string", "maxLength": maxMetadataValue}),
@@ -105,8 +105,12 @@ func patchSchema() object {
 		if kind, one := field["type"].(string); one && name != "target_url" {
 			field["type"] = []string{kind, "null"}
 		}
-		if _, listed := field["enum"]; listed {
-			field["enum"] = []any{FormatRESTHooks, FormatRaw, nil}
+		if values, listed := field["enum"].([]string); listed {
+			nullable := []any{nil}
+			for _, value := range values {
+				nullable = append(nullable, value)
+			}
+			field["enum"] = nullable
 		}
 		fields[name] = field
 	}

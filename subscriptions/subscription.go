@@ -19,7 +19,16 @@ const (
 	FormatRESTHooks = "resthooks"
 	// FormatRaw delivers the payload alone.
 	FormatRaw = "raw"
+	// FormatStandard delivers {"type", "timestamp", "data"} (Standard Webhooks,
+	// §Payload structure).
+	FormatStandard = "standard"
+	// FormatCloudEvents delivers the payload alone, and says the rest in ce-*
+	// headers (CloudEvents 1.0, HTTP binding, binary mode).
+	FormatCloudEvents = "cloudevents"
 )
+
+// formats are all of them, the default first.
+var formats = []string{FormatRESTHooks, FormatRaw, FormatStandard, FormatCloudEvents}
 
 // Why a subscription is inactive.
 const (

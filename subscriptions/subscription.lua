@@ -102,7 +102,7 @@ end
 local function activate(id, at)
   local key = subscription_key(id)
   redis.call('HSET', key, 'active', '1', 'inactive_reason', '', 'active_since', string.format('%.0f', at))
-  redis.call('HDEL', key, 'inactive_since', 'failing_since', 'failures')
+  redis.call('HDEL', key, 'inactive_since', 'failing_since', 'failures', 'resume_at', 'ramp', 'open_until', 'trips', 'health')
   if place(id, at) then wake() end
 end
 

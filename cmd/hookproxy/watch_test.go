@@ -102,7 +102,7 @@ func TestARedisThatFallsSilentHoldsUpNeitherProbesNorTheEnd(t *testing.T) {
 	server := redistest.Mini(t)
 	door := newDoor(t)
 	door.open(server.Addr)
-	const drain = 5 * time.Second
+	const drain = 20 * time.Second
 	up := start(t, "--upstream", startSample(t), "--redis", "redis://"+door.addr, "--drain-timeout", drain.String(),
 		"--rules", writeRules(t, sampleRules), "--spool", filepath.Join(t.TempDir(), "spool"))
 	awaitReadiness(t, up, http.StatusOK, readiness{Status: "ok", Redis: redisOK, Spool: spoolOK})

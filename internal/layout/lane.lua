@@ -27,25 +27,38 @@ local function wake()
   end
 end
 
--- release lets go of an event for one delivery; the last one frees it.
+-- seen marks an event as dispatched for 24 h. While the event itself is there
+-- it needs no mark, and a backlog of a million no million marks.
+local function seen(event) redis.call('SET', lane .. 'seen:' .. event, '1', 'EX', 86400) end
+
+-- release lets go of an event for one delivery; the last one frees it. One
+-- whose dispatch broke off is not marked: it may come again for the rest.
 local function release(event)
-  if redis.call('HINCRBY', event_key(event), 'refs', -1) <= 0 then
-    redis.call('DEL', event_key(event))
+  local stored = redis.call('HMGET', event_key(event), 'refs', 'whole')
+  if (tonumber(stored[1] or '') or 0) > 1 then
+    redis.call('HINCRBY', event_key(event), 'refs', -1)
+    return
   end
+  redis.call('DEL', event_key(event))
+  if stored[2] then seen(event) end
 end
 
 -- place puts a subscription where its state says: runnable if something of it
--- is due, waiting if a retry is to come, nowhere if it is empty, inactive or
--- gone. It does not look at the cap on deliveries in flight; claim does, and
--- drops a subscription at its cap, which finish then places again.
+-- is due, waiting if something is to come, nowhere if it is empty, inactive or
+-- gone. Before its resume_at nothing of a subscription is due: its breaker is
+-- open, its target asked for a pause, or its rate is used up. Place does not
+-- look at the cap on deliveries in flight; claim does, and drops a subscription
+-- at its cap, which finish then places again.
 -- Answers whether it is runnable.
 local function place(id, at)
-  local active = redis.call('HGET', subscription_key(id), 'active') == '1'
+  local state = redis.call('HMGET', subscription_key(id), 'active', 'resume_at')
   local due, score = false, nil
-  if active then
+  if state[1] == '1' then
     local first = redis.call('ZRANGE', retry_key(id), 0, 0, 'WITHSCORES')
     score = first[2] and tonumber(first[2])
-    due = redis.call('EXISTS', queue_key(id)) == 1 or (score ~= nil and score <= at)
+    if (not score or score > at) and redis.call('EXISTS', queue_key(id)) == 1 then score = at end
+    if score then score = math.max(score, tonumber(state[2] or '') or 0) end
+    due = score ~= nil and score <= at
   end
   if due then
     redis.call('ZREM', lane .. 'waiting', id)
@@ -90,17 +103,18 @@ local function lease_parts(member)
   return string.match(member, '^([^|]+)|([^|]+)|(%d+)|(%d+)|([^|]+)$')
 end
 
--- unlease counts one lease of a subscription less.
-local function unlease(id)
-  if redis.call('HINCRBY', lane .. 'inflight', id, -1) <= 0 then
+-- unlease counts leases of a subscription less: one, or as many as given.
+local function unlease(id, count)
+  if redis.call('HINCRBY', lane .. 'inflight', id, -(count or 1)) <= 0 then
     redis.call('HDEL', lane .. 'inflight', id)
   end
 end
 
 -- put_back returns a delivery from where it was taken, without an attempt more:
--- into the queue at its place, or into the retries, due at once.
+-- into the queue at its place, or into the retries, due at once. Of an ordered
+-- subscription, one that has failed goes back to its place in the queue as well.
 local function put_back(id, event, sequence, tries, at)
-  if tonumber(tries) == 0 then
+  if tonumber(tries) == 0 or redis.call('HGET', subscription_key(id), 'ordered') == '1' then
     hold(queue_key(id), sequence, event)
   else
     hold(retry_key(id), at, event)

@@ -8,7 +8,7 @@
 //	hookproxy:{0}:events                         LIST    events not yet dispatched, oldest at the right
 //	hookproxy:{0}:parked                         LIST    events without a user or resource, with the reason
 //	hookproxy:{0}:wake                           LIST    at most one token: "there is something to do"
-//	hookproxy:{0}:seen:<event>                   STRING  dispatched already (24 h)
+//	hookproxy:{0}:seen:<event>                   STRING  dispatched and freed (24 h)
 //	hookproxy:{0}:subscribers:contact.create:42  SET     subscription ids: the event:user set
 //	hookproxy:{0}:subscriptions:42               SET     a user's subscription ids
 //	hookproxy:{0}:targets:42                     HASH    a user's subscription id, per digest of events and target
@@ -16,16 +16,17 @@
 //	hookproxy:{0}:expiring                       ZSET    subscriptions that end by themselves, by when in ms
 //	hookproxy:{0}:idempotent:<digest>            STRING  the subscription that an Idempotency-Key made (24 h)
 //	hookproxy:{0}:subscription:<id>              HASH    the subscription and its failure state
-//	hookproxy:{0}:event:<id>                     HASH    header, payload, refs: what still refers to it
+//	hookproxy:{0}:event:<id>                     HASH    header, payload, refs: what still refers to it; whole, unless dispatch broke off
 //	hookproxy:{0}:queue:<subscription>           ZSET    deliveries never tried, by sequence
 //	hookproxy:{0}:retry:<subscription>           ZSET    deliveries to try again, by due time in ms
 //	hookproxy:{0}:tries:<subscription>           HASH    "attempts:sequence" per delivery that has failed
 //	hookproxy:{0}:turn                           STRING  counts turns given out in runnable
 //	hookproxy:{0}:runnable                       ZSET    subscriptions worth a visit, by turn
-//	hookproxy:{0}:waiting                        ZSET    subscriptions with a retry to come, by when
+//	hookproxy:{0}:waiting                        ZSET    subscriptions with something to come, by when
 //	hookproxy:{0}:leases                         ZSET    deliveries in flight, by when the lease lapses
 //	hookproxy:{0}:inflight                       HASH    leases held, per subscription
 //	hookproxy:{0}:dead:<subscription>            ZSET    given up, by when, until replayed
+//	hookproxy:{0}:retained                       ZSET    subscriptions with dead letters, by when the oldest was given up
 //	hookproxy:{0}:attempts:<subscription>        STREAM  the last attempts, capped
 //	hookproxy:{0}:purge                          SET     deleted subscriptions whose deliveries are still to be let go
 package layout
@@ -99,7 +100,7 @@ func (l Lane) Parked() string { return l.Prefix + "parked" }
 // Wake is the LIST that holds a token while there is something to do.
 func (l Lane) Wake() string { return l.Prefix + "wake" }
 
-// Seen marks an event as dispatched.
+// Seen marks an event as dispatched, once the event itself is freed.
 func (l Lane) Seen(event string) string { return l.Prefix + "seen:" + event }
 
 // Subscribers is the SET of a user's subscriptions to an event name.
@@ -136,6 +137,9 @@ func (l Lane) Tries(subscription string) string { return l.Prefix + "tries:" + s
 
 // Dead is the ZSET of a subscription's deliveries given up.
 func (l Lane) Dead(subscription string) string { return l.Prefix + "dead:" + subscription }
+
+// Retained is the ZSET of subscriptions with dead letters.
+func (l Lane) Retained() string { return l.Prefix + "retained" }
 
 // Attempts is the STREAM of a subscription's last attempts.
 func (l Lane) Attempts(subscription string) string { return l.Prefix + "attempts:" + subscription }
