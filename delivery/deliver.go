@@ -61,7 +61,9 @@ func (e *Engine) decide(ctx context.Context, d *delivery, a attempt) finished {
 		if err := e.remove(ctx, d.subscription); err != nil {
 			e.options.Log.Warn("subscription not removed though its target is gone", "subscription", d.subscription, "error", err)
 			f.step, f.after = stepRetry, goneRetry
+			break
 		}
+		e.options.Log.Info("subscription removed: its target answered 410", "subscription", d.subscription)
 	case Failed:
 		f.step, f.after = e.next(d, a)
 	}
@@ -74,10 +76,9 @@ func (e *Engine) next(d *delivery, a attempt) (step, time.Duration) {
 	if !again {
 		return stepDead, 0
 	}
-	if a.after > 0 {
-		delay = a.after
-	}
-	return stepRetry, delay
+	// The later of the two. A target that always answers "Retry-After: 1" would
+	// otherwise use up in seconds the attempts that are meant for a day.
+	return stepRetry, max(delay, a.after)
 }
 
 func (e *Engine) remove(ctx context.Context, subscription string) error {

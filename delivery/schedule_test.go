@@ -50,3 +50,15 @@ func TestRetryAfterIsReadAndClamped(t *testing.T) {
 		}
 	}
 }
+
+func TestRetryAfterOnlyEverLengthensTheWait(t *testing.T) {
+	e := &Engine{options: Options{Schedule: DefaultSchedule()}}
+	for tries, scheduled := range DefaultSchedule() {
+		for _, asked := range []time.Duration{0, time.Second, 24 * time.Hour} {
+			step, after := e.next(&delivery{tries: tries}, attempt{after: asked})
+			if step != stepRetry || after < scheduled || after < asked {
+				t.Errorf("after %d attempts, asked for %s: %s in %s; want at least %s", tries+1, asked, step, after, max(scheduled, asked))
+			}
+		}
+	}
+}
