@@ -1,26 +1,23 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// pingTimeout bounds what /readyz waits for Redis.
-const pingTimeout = time.Second
-
 // health is what the admin listener knows of the program's state.
 type health struct {
 	serving atomic.Bool // between the start and the beginning of the drain
-	// ping asks Redis.
-	ping func(context.Context) error
+	// redis answers how Redis is, at once.
+	redis func() string
 	// spooled answers how many events wait in the spool.
 	spooled func() int
+	// spool is how the spool was found at the start.
+	spool string
 }
 
 // readiness is the body of /readyz.
@@ -28,21 +25,20 @@ type readiness struct {
 	// Status is ok; degraded, where events are kept but not delivered now; or
 	// stopped, before the start and while draining.
 	Status  string `json:"status"`
-	Redis   string `json:"redis"` // ok or away
+	Redis   string `json:"redis"` // ok, away or refused
+	Spool   string `json:"spool"` // ok, none or failed
 	Spooled int    `json:"spooled"`
 }
 
 // read answers the state and the status to answer it with. Redis being away
 // degrades hookproxy, and is no reason to take the API behind it out of
 // service: the API goes on, and so does what stands before it.
-func (h *health) read(ctx context.Context) (readiness, int) {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	state := readiness{Status: "ok", Redis: "ok", Spooled: h.spooled()}
-	if err := h.ping(ctx); err != nil {
-		state.Status, state.Redis = "degraded", "away"
-	}
-	if state.Spooled > 0 {
+//
+// It waits for nobody: an orchestrator that has to wait for Redis through us
+// would take away the API.
+func (h *health) read() (readiness, int) {
+	state := readiness{Status: "ok", Redis: h.redis(), Spool: h.spool, Spooled: h.spooled()}
+	if state.Redis != redisOK || state.Spool == spoolFailed || state.Spooled > 0 {
 		state.Status = "degraded"
 	}
 	if !h.serving.Load() {
@@ -60,8 +56,8 @@ func newAdminHandler(h *health, metrics prometheus.Gatherer) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok\n")) // the asker is gone; there is nobody to tell
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		state, status := h.read(r.Context())
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		state, status := h.read()
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(state)

@@ -35,7 +35,7 @@ func (c *backlogCollector) Describe(out chan<- *prometheus.Desc) {
 // Collect asks Redis. Where it does not answer in time, redis_up is 0 and the
 // rest is absent rather than wrong.
 func (c *backlogCollector) Collect(out chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), pingTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), pingPatience)
 	defer cancel()
 	readings, err := c.read(ctx)
 	up := 1.0

@@ -31,6 +31,10 @@ func (c *checkCommand) Run(std streams) error {
 	if err != nil {
 		return err
 	}
+	if err := wantIdentity(c.File, file); err != nil {
+		fmt.Fprintf(std.err, "%v\n%s: 1 mistake\n", err, c.File)
+		return errReported
+	}
 	file.Table(std.out)
 	return nil
 }

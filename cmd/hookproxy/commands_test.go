@@ -49,6 +49,21 @@ rules:
 	}
 }
 
+func TestRulesThatKnowNobodyAreAMistake(t *testing.T) {
+	path := writeRules(t, "resources: {contact: /contacts}\n")
+	remedy := path + ": there is no identity, so nobody can subscribe"
+	status, out, stderr := runCommand(t, "check", path)
+	if status != exitFailure || out != "" || !strings.Contains(stderr, remedy) || !strings.Contains(stderr, "\n  - whoami: {get: /me, user: id}\n") {
+		t.Errorf("check: status %d, %q, %q", status, out, stderr)
+	}
+	for _, role := range []string{roleAll, roleProxy} {
+		status, _, stderr := runCommand(t, "serve", "--upstream", "http://127.0.0.1:1", "--rules", path, "--role", role)
+		if status != exitUsage || !strings.Contains(stderr, remedy) {
+			t.Errorf("serve --role %s: status %d, %q", role, status, stderr)
+		}
+	}
+}
+
 func TestCheckSaysThatAFileIsMissing(t *testing.T) {
 	if status, _, stderr := runCommand(t, "check", "no/such.yaml"); status != exitFailure || !strings.Contains(stderr, "no/such.yaml") {
 		t.Errorf("status %d: %s", status, stderr)
@@ -58,6 +73,10 @@ func TestCheckSaysThatAFileIsMissing(t *testing.T) {
 func TestHealthTellsAReadyServerFromNone(t *testing.T) {
 	if status, _, _ := runCommand(t, "health", "--admin", freeAddress(t)); status != exitFailure {
 		t.Errorf("nobody there, and the status is %d", status)
+	}
+	if status, _, stderr := runCommand(t, "health", "--admin", none); status != exitUsage ||
+		!strings.Contains(stderr, `--admin (HOOKPROXY_ADMIN): "none" leaves nothing to ask`) {
+		t.Errorf("without an admin listener: status %d, %s", status, stderr)
 	}
 	up := start(t, "--upstream", startSample(t), "--redis", "embedded", "--rules", writeRules(t, sampleRules), "--spool", "none")
 	status, out, stderr := runCommand(t, "health", "--admin", strings.TrimPrefix(up.admin, "http://"))

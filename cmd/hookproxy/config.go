@@ -3,7 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -53,7 +53,7 @@ func readConfig(s settings) (config, error) {
 	r.readFront(s, &c)
 	r.readStore(s, &c)
 	r.readLog(s, &c)
-	r.atLeastOne("workers", s.Workers)
+	r.upTo(maxWorkers, "workers", s.Workers)
 	if s.DrainTimeout <= 0 {
 		r.refuse("drain-timeout", s.DrainTimeout.String(), "is not a time above zero, such as 30s")
 	}
@@ -89,7 +89,20 @@ func (r *settingReader) readFront(s settings, c *config) {
 		r.errs = append(r.errs, err)
 		return
 	}
+	if err := wantIdentity(s.Rules, file); err != nil && s.Role != roleDeliver {
+		r.errs = append(r.errs, err)
+	}
 	c.rules = file
+}
+
+// wantIdentity refuses rules by which nobody is anybody: no caller could
+// subscribe, and no event would have an owner to deliver to.
+func wantIdentity(name string, file *rules.File) error {
+	if len(file.Identity) > 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: there is no identity, so nobody can subscribe and nothing is delivered; say who a caller is, such as\n"+
+		"identity:\n  - whoami: {get: /me, user: id}", name)
 }
 
 func (r *settingReader) readTLS(s settings, c *config) {
@@ -115,11 +128,15 @@ func (r *settingReader) readTLS(s settings, c *config) {
 }
 
 func (r *settingReader) readStore(s settings, c *config) {
-	r.atLeastOne("lanes", s.Lanes)
+	r.upTo(maxLanes, "lanes", s.Lanes)
 	if !validNamespace(s.Namespace) {
 		r.refuse("namespace", s.Namespace, "is not 1 to 64 of a-z, 0-9, -, _ and .")
 	}
-	if s.Spool != none {
+	switch s.Spool {
+	case none:
+	case "":
+		r.refuse("spool", s.Spool, "names no file; to go without a spool, say none")
+	default:
 		c.spool = s.Spool
 	}
 	if s.Redis == redisEmbedded {
@@ -130,8 +147,7 @@ func (r *settingReader) readStore(s settings, c *config) {
 	}
 	options, err := parseRedis(s.Redis)
 	if err != nil {
-		// The value is left out: it may hold a password.
-		r.refuse("redis", redactRedis(s.Redis), "%v", err)
+		r.refuse("redis", redactURL(s.Redis), "%v", err)
 	}
 	c.redis = options
 }
@@ -154,5 +170,3 @@ func (r *settingReader) readLog(s settings, c *config) {
 		r.refuse("log-level", s.LogLevel, "is none of debug, info, warn, error")
 	}
 }
-
-var errNoRedisHost = errors.New("names no host")

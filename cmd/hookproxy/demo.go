@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/hookproxy/hookproxy/examples"
@@ -51,7 +52,7 @@ func (d *demoCommand) Run(ctx context.Context, std streams) error {
 	show := demoShow{stage: stage, out: std.out}
 	failed := show.roundTrip(ctx)
 	if failed == nil && !d.Once {
-		show.goOn(ctx)
+		failed = show.goOn(ctx)
 	}
 	cancel()
 	return errors.Join(failed, <-ended)
@@ -71,7 +72,8 @@ func newDemoStage(ctx context.Context, once bool, log *slog.Logger) (*demoStage,
 	if err != nil {
 		return nil, err
 	}
-	hooks, err := serveLoopback(receiver)
+	stage := &demoStage{api: api, receiver: receiver}
+	stage.hooks, err = serveLoopback(http.HandlerFunc(stage.receive))
 	if err != nil {
 		return nil, err
 	}
@@ -79,17 +81,27 @@ func newDemoStage(ctx context.Context, once bool, log *slog.Logger) (*demoStage,
 	if err != nil {
 		return nil, err
 	}
-	program, err := newProgram(ctx, config, log)
-	if err != nil {
-		return nil, err
+	stage.program, err = newProgram(ctx, config, log)
+	return stage, err
+}
+
+// receive takes a delivery. A subscription made by hand has shown its secret to
+// the user alone; for the receiver to verify its deliveries too, the demo looks
+// the secret up where it is kept.
+func (s *demoStage) receive(w http.ResponseWriter, r *http.Request) {
+	id := r.Header.Get("X-Hook-Subscription")
+	for _, account := range sample.Accounts {
+		if found, err := s.program.store.Get(r.Context(), strconv.Itoa(account.ID), id); err == nil {
+			s.receiver.Expect(id, found.Secret)
+		}
 	}
-	return &demoStage{api: api, hooks: hooks, receiver: receiver, program: program}, nil
+	s.receiver.ServeHTTP(w, r)
 }
 
 // run keeps the stage up until ctx is done: the program ends first, then what
 // it talks to.
 func (s *demoStage) run(ctx context.Context) error {
-	return runComponents(ctx, [][]component{
+	return runComponents(ctx, demoDrain+lateGrace, [][]component{
 		{{"hookproxy", s.program.run}},
 		{{"sample API", s.api.run}, {"receiver", s.hooks.run}},
 	})

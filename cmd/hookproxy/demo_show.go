@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,7 +72,7 @@ func (d *demoShow) awaitHook(ctx context.Context, created []byte, started time.T
 		if !bytes.Equal(bytes.TrimSpace(hook.Data), bytes.TrimSpace(created)) {
 			return fmt.Errorf("the delivery's data is not what the API answered: %s", hook.Data)
 		}
-		fmt.Fprint(d.out, "   The signature is right, and the data is what the API answered, byte for byte.\n\n")
+		fmt.Fprint(d.out, "   The data is what the API answered, byte for byte.\n\n")
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("no delivery arrived within %s: %w", demoWait, ctx.Err())
@@ -79,28 +80,45 @@ func (d *demoShow) awaitHook(ctx context.Context, created []byte, started time.T
 }
 
 // goOn says what to try next, and prints deliveries until the user has enough.
-func (d *demoShow) goOn(ctx context.Context) {
-	front, path := d.stage.program.front.url(), d.stage.program.config.rules.Subscriptions.Path
-	fmt.Fprintf(d.out, `Everything stays up. Try these; what is delivered appears here. Ctrl-C ends it.
-
-  curl -H 'Authorization: Bearer %[1]s' -d '{"name":"Grace Hopper"}' %[3]s/contacts
-  curl -H 'Authorization: Bearer %[1]s' %[3]s/contacts
-  curl -H 'Authorization: Bearer %[1]s' %[3]s%[4]s
-  curl -H 'Authorization: Bearer %[1]s' -H 'Content-Type: application/json' \
-       -d '{"event":"deal.won","target_url":"%[5]s/deals"}' %[3]s%[4]s
-  curl -H 'Authorization: Bearer %[2]s' -d '{"name":"not for Alice"}' %[3]s/contacts    # Bob's: no hook for Alice
-  curl %[6]s/metrics
-
-`, sample.Accounts[0].Token, sample.Accounts[1].Token, front, path, d.stage.hooks.url(), d.stage.program.admin.url())
+func (d *demoShow) goOn(ctx context.Context) error {
+	opened, err := d.post(ctx, "4. Alice opens a deal, which you can win below:", "/deals",
+		map[string]string{"title": "Analytical Engine", "stage": "open"})
+	if err != nil {
+		return err
+	}
+	var deal struct{ ID int }
+	if err := json.Unmarshal(opened, &deal); err != nil {
+		return fmt.Errorf("read the deal: %w", err)
+	}
+	fmt.Fprintf(d.out, whatNext, sample.Accounts[0].Token, sample.Accounts[1].Token, d.stage.program.front.url(),
+		d.stage.program.config.rules.Subscriptions.Path, d.stage.hooks.url(), d.stage.program.admin.url(), deal.ID)
 	for {
 		select {
 		case hook := <-d.stage.receiver.Hooks:
 			d.print(hook)
 		case <-ctx.Done():
-			return
+			return nil
 		}
 	}
 }
+
+// whatNext takes Alice's token, Bob's, and the URLs of the front, its
+// subscriptions, the receiver and the admin listener; then the deal's id.
+const whatNext = `Everything stays up. Try these; what is delivered appears here. Ctrl-C ends it.
+
+  curl -H 'Authorization: Bearer %[1]s' -d '{"name":"Grace Hopper"}' %[3]s/contacts
+  curl -H 'Authorization: Bearer %[1]s' %[3]s/contacts
+  curl -H 'Authorization: Bearer %[1]s' %[3]s%[4]s
+
+  # subscribe to deals that are won, and win the one opened above:
+  curl -H 'Authorization: Bearer %[1]s' -H 'Content-Type: application/json' \
+       -d '{"event":"deal.won","target_url":"%[5]s/deals"}' %[3]s%[4]s
+  curl -H 'Authorization: Bearer %[1]s' -X PATCH -d '{"stage":"won"}' %[3]s/deals/%[7]d
+
+  curl -H 'Authorization: Bearer %[2]s' -d '{"name":"not for Alice"}' %[3]s/contacts    # Bob's: no hook for Alice
+  curl %[6]s/metrics
+
+`
 
 // post sends one request as Alice and prints both sides of it.
 func (d *demoShow) post(ctx context.Context, title, path string, body any) ([]byte, error) {
@@ -140,7 +158,12 @@ func (d *demoShow) print(hook sample.Hook) {
 		}
 	}
 	fmt.Fprintf(d.out, "   %s\n", hook.Body)
-	if hook.Verified != nil {
-		fmt.Fprintf(d.out, "   not verified: %v\n", hook.Verified)
+	switch {
+	case hook.Verified == nil:
+		fmt.Fprint(d.out, "   (the signature is right)\n\n")
+	case errors.Is(hook.Verified, sample.ErrUnknownSecret):
+		fmt.Fprint(d.out, "   (the receiver has no secret to check this signature with)\n\n")
+	default:
+		fmt.Fprintf(d.out, "   not verified: %v\n\n", hook.Verified)
 	}
 }

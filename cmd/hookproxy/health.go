@@ -20,6 +20,15 @@ type healthCommand struct {
 
 // Run prints the answer, and fails where it is not 200.
 func (c *healthCommand) Run(ctx context.Context, std streams) error {
+	var r settingReader
+	if c.Admin == none {
+		r.refuse("admin", c.Admin, "leaves nothing to ask: give serve an admin address, or go without this health check")
+	} else {
+		r.address("admin", c.Admin)
+	}
+	if len(r.errs) > 0 {
+		return r.errs
+	}
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.Admin+c.Path, nil)

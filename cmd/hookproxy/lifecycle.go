@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 )
 
 // component is a part of the program that runs until its context is done, and
@@ -14,13 +16,23 @@ type component struct {
 	run  func(context.Context) error
 }
 
+// lateGrace is how long after the end of the drain time the program may still
+// take, all phases together, to let go in order.
+const lateGrace = 2 * time.Second
+
+// errStillRunning marks a component that did not come to rest in time.
+var errStillRunning = errors.New("still running at the end of the drain time")
+
 // runComponents starts every component, waits until ctx is done or the first
 // of them ends by itself, and then ends them phase by phase: those of a phase
 // together, and a phase only once the one before it has come to rest. It
 // answers the errors of all, joined; nil where ctx ended it and all went well.
-func runComponents(ctx context.Context, phases [][]component) error {
+//
+// Stopping takes no longer than drain and lateGrace. A component that is not at
+// rest by then is left alone, and answered as errStillRunning with its name.
+func runComponents(ctx context.Context, drain time.Duration, phases [][]component) error {
 	ended := make(chan error, count(phases)) // by components that nobody stopped
-	var stops []func() error
+	var stops []func(time.Duration) error
 	for _, phase := range phases {
 		stops = append(stops, startPhase(phase, ended))
 	}
@@ -30,19 +42,27 @@ func runComponents(ctx context.Context, phases [][]component) error {
 	case err := <-ended:
 		errs = append(errs, err)
 	}
+	deadline := time.Now().Add(drain)
+	late := lateGrace / time.Duration(max(len(phases), 1))
 	for _, stop := range stops {
-		errs = append(errs, stop())
+		errs = append(errs, stop(max(time.Until(deadline), late)))
 	}
 	return errors.Join(errs...)
 }
 
+// result is how a component ended.
+type result struct {
+	index int // in its phase
+	err   error
+}
+
 // startPhase starts the components of a phase, and answers what ends them and
-// waits for them.
-func startPhase(phase []component, ended chan<- error) (stop func() error) {
+// waits for them, for no longer than it is given.
+func startPhase(phase []component, ended chan<- error) (stop func(time.Duration) error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	results := make(chan error, len(phase))
-	for _, one := range phase {
-		go func() {
+	results := make(chan result, len(phase))
+	for i, one := range phase {
+		go func() { // ends with one.run; stop waits for it, up to its patience
 			err := one.run(ctx)
 			switch {
 			case err != nil:
@@ -54,17 +74,35 @@ func startPhase(phase []component, ended chan<- error) (stop func() error) {
 				ended <- err
 				err = nil // told already
 			}
-			results <- err
+			results <- result{i, err}
 		}()
 	}
-	return func() error {
+	return func(patience time.Duration) error {
 		cancel()
-		var errs []error
-		for range phase {
-			errs = append(errs, <-results)
-		}
-		return errors.Join(errs...)
+		return awaitPhase(phase, results, patience)
 	}
+}
+
+func awaitPhase(phase []component, results <-chan result, patience time.Duration) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	var errs []error
+	running := slices.Clone(phase)
+	for range phase {
+		select {
+		case one := <-results:
+			errs = append(errs, one.err)
+			running[one.index].name = ""
+		case <-timer.C:
+			for _, one := range running {
+				if one.name != "" {
+					errs = append(errs, fmt.Errorf("%s: %w", one.name, errStillRunning))
+				}
+			}
+			return errors.Join(errs...)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func count(phases [][]component) int {

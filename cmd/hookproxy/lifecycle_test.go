@@ -34,7 +34,7 @@ func TestAPhaseIsStoppedOnlyOnceTheOneBeforeItRests(t *testing.T) {
 		var order order
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, cancel)
-		err := runComponents(ctx, [][]component{
+		err := runComponents(ctx, time.Minute, [][]component{
 			{order.untilTold("front", 3*time.Second), order.untilTold("engine", time.Second)},
 			{order.untilTold("publisher", time.Second)},
 			{order.untilTold("admin", 0)},
@@ -60,7 +60,7 @@ func TestTheFirstComponentToFailStopsTheRestWithItsError(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var order order
-			err := runComponents(t.Context(), [][]component{
+			err := runComponents(t.Context(), time.Minute, [][]component{
 				{order.untilTold("front", 0)},
 				{{"disk", func(context.Context) error { return c.err }}},
 			})
@@ -77,13 +77,42 @@ func TestTheFirstComponentToFailStopsTheRestWithItsError(t *testing.T) {
 func TestAFailureWhileStoppingIsToldToo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := runComponents(ctx, [][]component{{{"spool", func(ctx context.Context) error {
+	err := runComponents(ctx, time.Minute, [][]component{{{"spool", func(ctx context.Context) error {
 		<-ctx.Done()
 		return errors.New("not flushed")
 	}}}})
 	if err == nil || !strings.Contains(err.Error(), "spool: not flushed") {
 		t.Errorf("ended with %v", err)
 	}
+}
+
+func TestStoppingEndsInTimeAndNamesWhatDoesNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var order order
+		released := make(chan struct{})
+		hangs := func(name string) component {
+			return component{name, func(context.Context) error { <-released; return nil }}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		begun := time.Now()
+		err := runComponents(ctx, 10*time.Second, [][]component{
+			{order.untilTold("front", time.Second), hangs("engine")},
+			{hangs("publisher")},
+			{order.untilTold("admin", 0)},
+		})
+		if took := time.Since(begun); took > 10*time.Second+lateGrace {
+			t.Errorf("stopping took %s", took)
+		}
+		want := "engine: " + errStillRunning.Error() + "\npublisher: " + errStillRunning.Error()
+		if err == nil || err.Error() != want {
+			t.Errorf("ended with %v; want %s", err, want)
+		}
+		if !slices.Equal(order.names, []string{"front", "admin"}) {
+			t.Errorf("at rest are %v", order.names)
+		}
+		close(released)
+	})
 }
 
 func TestResourcesAreClosedInReverse(t *testing.T) {

@@ -17,6 +17,10 @@ import (
 // adminHeaderTimeout bounds how long an asker of the admin listener may take.
 const adminHeaderTimeout = 5 * time.Second
 
+// adminDrain is what the admin listener has to finish its answers, none of which
+// takes longer.
+const adminDrain = time.Second
+
 func (p *program) addresses() addresses.Policy {
 	return addresses.Policy{Allow: p.config.allowNetworks}
 }
@@ -63,7 +67,9 @@ func (p *program) serveFront() error {
 		return err
 	}
 	front := proxy.NewServer(proxy.ServerOptions{Handler: p.proxy, TLS: p.tlsConfig(), Log: p.log})
-	p.front = &server{http: front, listener: listener, tls: p.config.certificate != nil, drain: p.config.drainTimeout}
+	p.front = &server{http: front, listener: listener, tls: p.config.certificate != nil, drain: p.workShare(), cut: func(requests int64) {
+		p.log.Warn("requests cut: they were still in flight when the drain time was over", "requests", requests)
+	}}
 	p.closers.add(p.front.close)
 	return nil
 }
@@ -83,7 +89,7 @@ func (p *program) openEngine(context.Context) error {
 	engine, err := delivery.New(delivery.Options{
 		Client: p.redis, Layout: p.config.layout, Subscriptions: p.store, Addresses: p.addresses(),
 		Workers: p.config.workers, MaxBacklog: p.config.rules.Subscriptions.MaxBacklog,
-		DrainTimeout: p.config.drainTimeout, Version: version(), Log: p.log, Metrics: delivery.NewMetrics(p.registry),
+		DrainTimeout: p.workShare(), Version: version(), Log: p.log, Metrics: delivery.NewMetrics(p.registry),
 	})
 	p.engine = engine
 	return err
@@ -102,7 +108,7 @@ func (p *program) openAdmin(context.Context) error {
 	}
 	p.admin = &server{
 		http:     &http.Server{Handler: newAdminHandler(p.health, p.registry), ReadHeaderTimeout: adminHeaderTimeout},
-		listener: listener, drain: adminHeaderTimeout,
+		listener: listener, drain: adminDrain,
 	}
 	p.closers.add(p.admin.close)
 	return nil

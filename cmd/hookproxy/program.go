@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 
 	"github.com/hookproxy/hookproxy/delivery"
 	"github.com/hookproxy/hookproxy/events"
-	"github.com/hookproxy/hookproxy/internal/layout"
 	"github.com/hookproxy/hookproxy/proxy"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
@@ -24,12 +22,16 @@ import (
 //	front ─► publisher ─► Redis ─► engine ─► target URLs
 //	             └─► spool ─┘
 type program struct {
+	// openSpoolFile is events.OpenSpool, but for tests of a disk that fails.
+	openSpoolFile func(string, events.SpoolOptions) (*events.Spool, error)
+
 	config   config
 	log      *slog.Logger
 	registry *prometheus.Registry
 	health   *health
 	closers  closers
 
+	watch     *redisWatch           // knows how Redis is
 	redis     redis.UniversalClient // for everything but publishing
 	store     *subscriptions.Store
 	embedded  *embeddedRedis    // nil with a real Redis
@@ -45,16 +47,21 @@ type program struct {
 // Redis clients. Redis itself may be away; what can be wrong with a setting is
 // found here. On an error nothing stays open.
 func newProgram(ctx context.Context, c config, log *slog.Logger) (*program, error) {
-	p := &program{config: c, log: log, registry: prometheus.NewRegistry(), health: &health{}}
+	p := &program{config: c, log: log, openSpoolFile: events.OpenSpool}
+	return p, p.open(ctx)
+}
+
+func (p *program) open(ctx context.Context) error {
+	p.registry, p.health = prometheus.NewRegistry(), &health{}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, open := range []func(context.Context) error{
 		p.openRedis, p.openPublisher, p.openFront, p.openEngine, p.openAdmin,
 	} {
 		if err := open(ctx); err != nil {
-			return nil, errors.Join(err, p.closers.close())
+			return errors.Join(err, p.closers.close())
 		}
 	}
-	return p, nil
+	return nil
 }
 
 // run serves until ctx is done or a part of the program fails. It stops in this
@@ -66,6 +73,8 @@ func newProgram(ctx context.Context, c config, log *slog.Logger) (*program, erro
 //  2. the publisher finishes what is pending;
 //  3. the admin listener, so that the drain could be watched; the embedded Redis;
 //  4. clients and files are closed.
+//
+// All of it takes no longer than the drain timeout and lateGrace.
 func (p *program) run(ctx context.Context) error {
 	p.announce()
 	p.health.serving.Store(true)
@@ -73,21 +82,25 @@ func (p *program) run(ctx context.Context) error {
 		p.health.serving.Store(false)
 		p.log.Info("stopping", "within", p.config.drainTimeout)
 	})
-	err := runComponents(ctx, p.phases())
+	err := runComponents(ctx, p.config.drainTimeout, p.phases())
 	p.health.serving.Store(false)
-	err = errors.Join(err, p.closers.close())
+	if err != nil {
+		p.log.Error("stopped", "error", err)
+		return err
+	}
 	p.log.Info("stopped")
-	return err
+	return nil
 }
 
 func (p *program) phases() [][]component {
-	var working, publishing, rest []component
+	var working, publishing []component
+	rest := []component{{"Redis", p.watch.run}}
 	if p.front != nil {
 		working = append(working, component{"proxy", p.runFront})
 		publishing = append(publishing, component{"publisher", p.publisher.Run})
 	}
 	if p.engine != nil {
-		working = append(working, component{"delivery", p.engine.Run})
+		working = append(working, component{"delivery", p.runEngine})
 	}
 	if p.admin != nil {
 		rest = append(rest, component{"admin", p.admin.run})
@@ -95,20 +108,34 @@ func (p *program) phases() [][]component {
 	if p.embedded != nil {
 		rest = append(rest, component{"embedded Redis", p.embedded.run})
 	}
-	return [][]component{working, publishing, rest}
+	return [][]component{working, publishing, rest, {{"clients and files", p.closeAll}}}
 }
 
+// closeAll is a component for its end: what others work with is closed in the
+// last phase, and in time.
+func (p *program) closeAll(ctx context.Context) error {
+	<-ctx.Done()
+	return p.closers.close()
+}
+
+// workShare is what requests and deliveries have of the drain timeout. The rest
+// is for making their events and outcomes safe.
+func (p *program) workShare() time.Duration { return p.config.drainTimeout / 10 * 8 }
+
+// settleShare is when in the drain timeout the events of requests that were cut,
+// or whose clients have gone, must be with the publisher.
+func (p *program) settleShare() time.Duration { return p.config.drainTimeout / 10 * 9 }
+
 // runFront serves until ctx is done, and returns when no request is left, or
-// the drain timeout has passed.
+// there is no more time for one.
 func (p *program) runFront(ctx context.Context) error {
-	drained, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(p.config.drainTimeout, cancel) })()
 	if err := p.front.run(ctx); err != nil {
 		return err
 	}
-	if err := p.proxy.Wait(drained); err != nil {
-		p.log.Warn("the drain timeout has passed", "error", err)
+	settled, cancel := context.WithDeadline(context.Background(), p.front.stopping.Add(p.settleShare()))
+	defer cancel()
+	if err := p.proxy.Wait(settled); err != nil {
+		p.log.Warn("requests given up: their events, if they were to have any, may be missing", "requests", p.front.requests.Load(), "error", err)
 	}
 	return nil
 }
@@ -120,7 +147,7 @@ func (p *program) announce() {
 	}
 	if p.front != nil {
 		p.log.Info("forwarding", "listen", p.front.url(), "upstream", p.config.upstream.String(), "rules", len(p.config.rules.Rules))
-		if p.spool == nil {
+		if p.health.spool == spoolNone {
 			p.log.Warn("no spool: an event that Redis does not take at once is lost")
 		}
 	}
@@ -130,60 +157,4 @@ func (p *program) announce() {
 	if p.admin != nil {
 		p.log.Info("admin", "listen", p.admin.url())
 	}
-}
-
-// openRedis makes the client, and refuses a store with another layout. A Redis
-// that is away now is no reason not to start.
-func (p *program) openRedis(ctx context.Context) error {
-	if p.config.redis == nil {
-		embedded, err := startEmbeddedRedis()
-		if err != nil {
-			return err
-		}
-		p.closers.add(embedded.close)
-		p.embedded = embedded
-		p.config.redis = universal(&redis.Options{})
-		p.config.redis.Addrs = []string{embedded.server.Addr()}
-	}
-	p.redis = redis.NewUniversalClient(p.config.redis)
-	p.closers.add(p.redis.Close)
-	p.health.ping = func(ctx context.Context) error { return p.redis.Ping(ctx).Err() }
-
-	err := layout.Check(ctx, p.redis, p.config.layout)
-	if errors.Is(err, layout.ErrMismatch) {
-		return err
-	}
-	if err != nil {
-		p.log.Warn("Redis is away; starting without it", "error", err)
-	}
-	p.store = subscriptions.NewStore(subscriptions.StoreOptions{
-		Client: p.redis, Layout: p.config.layout, MaxPerUser: p.config.rules.Subscriptions.MaxPerUser,
-		MaxTotal: p.config.rules.Subscriptions.MaxTotal,
-	})
-	return nil
-}
-
-func (p *program) openPublisher(context.Context) error {
-	p.health.spooled = func() int { return 0 }
-	if !p.config.proxies {
-		return nil
-	}
-	if p.config.spool != "" {
-		spool, err := events.OpenSpool(p.config.spool, events.SpoolOptions{Layout: p.config.layout})
-		if err != nil {
-			return fmt.Errorf("--spool: %w", err)
-		}
-		p.closers.add(spool.Close)
-		p.spool = spool
-		p.health.spooled = func() int { return spool.Len() }
-	}
-	options := *p.config.redis
-	events.PublishOptions(&options)
-	client := redis.NewUniversalClient(&options)
-	p.closers.add(client.Close)
-	p.publisher = events.NewPublisher(events.Options{
-		Client: client, Layout: p.config.layout, Spool: p.spool,
-		Log: p.log, Metrics: events.NewMetrics(p.registry),
-	})
-	return nil
 }

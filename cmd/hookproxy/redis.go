@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,107 +17,165 @@ import (
 // own, shorter deadline, and for waiting on the wake list.
 const storeTimeout = 3 * time.Second
 
+const (
+	redisPort    = "6379"
+	sentinelPort = "26379"
+	clientName   = "hookproxy"
+)
+
+// What a Redis URL can have wrong. None of it quotes the URL, nor a library's
+// error that may: anything in it can be a piece of a password.
+var (
+	errNoRedisURL  = errors.New("is neither embedded nor a redis:// or rediss:// URL")
+	errNoRedisHost = errors.New("names no host")
+	errRedisPort   = errors.New("has a port that is no number from 1 to 65535")
+	errRedisAt     = errors.New("has an @ after its host; in a password write @ / ? # as %40 %2F %3F %23")
+	errRedisForm   = errors.New("is not redis://[user:password@]host[:port][/database]; in a password write @ / ? # : as %40 %2F %3F %23 %3A")
+	errRedisQuery  = errors.New("has a malformed query")
+	errCluster     = errors.New("has a cluster parameter that is neither true nor false")
+	errClusterDB   = errors.New("names a database, and a cluster has only 0")
+)
+
+// ownParameters are ours; libraryParameters are go-redis', and those of them
+// that are carried over. How often to try again is not among them: each client
+// has its own reason for that.
+var (
+	ownParameters     = []string{"cluster", "master_name", "sentinel_username", "sentinel_password"}
+	libraryParameters = []string{
+		"db", "protocol", "client_name", "skip_verify", "dial_timeout", "read_timeout", "write_timeout",
+		"pool_size", "pool_timeout", "min_idle_conns", "max_idle_conns", "conn_max_idle_time", "conn_max_lifetime",
+	}
+)
+
 // parseRedis reads a Redis URL as go-redis does, and three things more: several
 // addresses (host:port,host:port: a cluster), ?cluster=true for a cluster known
-// by one address, and ?master_name=… for the Sentinels at those addresses.
+// by one address, and ?master_name=… for the Sentinels at those addresses, with
+// sentinel_username and sentinel_password where they want some.
 func parseRedis(value string) (*redis.UniversalOptions, error) {
 	scheme, rest, found := strings.Cut(value, "://")
 	if !found || scheme != "redis" && scheme != "rediss" {
-		return nil, errors.New("is neither embedded nor a redis:// or rediss:// URL")
+		return nil, errNoRedisURL
 	}
-	authority, tail := cutAny(rest, "/?")
+	authority, tail := cutAny(rest, "/?#")
+	if strings.Contains(tail, "#") || strings.Contains(tail, "@") {
+		return nil, errRedisAt
+	}
 	credentials, hosts := cutLast(authority, "@")
-	addresses := strings.Split(hosts, ",")
-	tail, extra, err := takeParameters(tail, "cluster", "master_name")
+	path, own, library, err := readParameters(scheme, tail)
 	if err != nil {
 		return nil, err
 	}
-	first, err := redis.ParseURL(scheme + "://" + credentials + addresses[0] + tail)
-	if err != nil {
-		return nil, fmt.Errorf("is not a Redis URL: %s", strings.TrimPrefix(withoutURL(err), "redis: "))
+	port := redisPort
+	if own.Get("master_name") != "" {
+		port = sentinelPort
 	}
-	options := universal(first)
-	options.IsClusterMode = extra["cluster"] == "true"
-	options.MasterName = extra["master_name"]
-	options.Addrs, err = withPorts(addresses)
+	addresses, err := withPorts(strings.Split(hosts, ","), port)
 	if err != nil {
 		return nil, err
 	}
-	if len(addresses) > 1 && options.TLSConfig != nil {
+	parsed, err := redis.ParseURL(scheme + "://" + credentials + addresses[0] + path + "?" + library.Encode())
+	if err != nil {
+		return nil, errRedisForm
+	}
+	return manyServers(universal(parsed), addresses, own)
+}
+
+// manyServers sets what tells a cluster and Sentinels from one server.
+func manyServers(options *redis.UniversalOptions, addresses []string, own url.Values) (*redis.UniversalOptions, error) {
+	switch own.Get("cluster") {
+	case "true":
+		options.IsClusterMode = true
+	case "false":
+	default:
+		if own.Has("cluster") {
+			return nil, errCluster
+		}
+	}
+	options.Addrs = addresses
+	options.MasterName = own.Get("master_name")
+	options.SentinelUsername, options.SentinelPassword = own.Get("sentinel_username"), own.Get("sentinel_password")
+	cluster := options.IsClusterMode || len(addresses) > 1
+	if options.TLSConfig != nil && (cluster || options.MasterName != "") {
 		options.TLSConfig.ServerName = "" // each connection checks the name it dialled
 	}
-	if options.DB != 0 && options.MasterName == "" && (options.IsClusterMode || len(addresses) > 1) {
-		return nil, errors.New("names a database, and a cluster has only 0")
+	if options.DB != 0 && options.MasterName == "" && cluster {
+		return nil, errClusterDB
 	}
 	return options, nil
 }
 
-func universal(o *redis.Options) *redis.UniversalOptions {
+// universal takes over what parsed sets, and sets the rest as hookproxy needs it.
+func universal(parsed *redis.Options) *redis.UniversalOptions {
 	return &redis.UniversalOptions{
-		Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig,
+		Username: parsed.Username, Password: parsed.Password, DB: parsed.DB, TLSConfig: parsed.TLSConfig,
 		// One repetition gets past a connection that Redis has closed; more only
 		// keep a caller waiting for a Redis that is away.
 		MaxRetries: 1, DialerRetries: 1,
-		DialTimeout: storeTimeout, ReadTimeout: storeTimeout, WriteTimeout: storeTimeout,
-		ContextTimeoutEnabled: true, ClientName: "hookproxy",
+		DialTimeout:           cmp.Or(parsed.DialTimeout, storeTimeout),
+		ReadTimeout:           cmp.Or(parsed.ReadTimeout, storeTimeout),
+		WriteTimeout:          cmp.Or(parsed.WriteTimeout, storeTimeout),
+		ContextTimeoutEnabled: true, ClientName: cmp.Or(parsed.ClientName, clientName), Protocol: parsed.Protocol,
+		PoolSize: parsed.PoolSize, PoolTimeout: parsed.PoolTimeout,
+		MinIdleConns: parsed.MinIdleConns, MaxIdleConns: parsed.MaxIdleConns,
+		ConnMaxIdleTime: parsed.ConnMaxIdleTime, ConnMaxLifetime: parsed.ConnMaxLifetime,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 }
 
-func withPorts(hosts []string) ([]string, error) {
+// withPorts checks addresses and gives those without a port the usual one.
+func withPorts(hosts []string, usual string) ([]string, error) {
 	addresses := make([]string, len(hosts))
 	for i, host := range hosts {
 		u, err := url.Parse("redis://" + host)
-		if err != nil || u.Hostname() == "" {
+		switch {
+		case err != nil:
+			return nil, errRedisForm
+		case u.Hostname() == "":
 			return nil, errNoRedisHost
 		}
 		addresses[i] = u.Host
 		if u.Port() == "" {
-			addresses[i] += ":6379"
+			addresses[i] = strings.TrimSuffix(u.Host, ":") + ":" + usual
+		} else if !validPort(u.Port()) {
+			return nil, errRedisPort
 		}
 	}
 	return addresses, nil
 }
 
-// takeParameters takes the named parameters out of a URL's path and query.
-func takeParameters(tail string, names ...string) (string, map[string]string, error) {
+// readParameters splits what follows the hosts into the path, our parameters,
+// and those of go-redis. A parameter that nobody acts on is refused by its name.
+func readParameters(scheme, tail string) (path string, own, library url.Values, err error) {
 	path, query, _ := strings.Cut(tail, "?")
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return "", nil, errors.New("has a malformed query")
+		return "", nil, nil, errRedisQuery
 	}
-	taken := map[string]string{}
-	for _, name := range names {
-		taken[name] = values.Get(name)
-		values.Del(name)
+	own, library = url.Values{}, url.Values{}
+	for name, given := range values {
+		switch {
+		case len(given) > 1:
+			return "", nil, nil, fmt.Errorf("has the parameter %q more than once", name)
+		case slices.Contains(ownParameters, name):
+			own[name] = given
+		case slices.Contains(libraryParameters, name):
+			if !goodParameter(scheme, name, given[0]) {
+				return "", nil, nil, fmt.Errorf("has a parameter %q whose value is not one it can have", name)
+			}
+			library[name] = given
+		default:
+			return "", nil, nil, fmt.Errorf("has the parameter %q, which does nothing here", name)
+		}
 	}
-	if len(values) > 0 {
-		path += "?" + values.Encode()
-	}
-	return path, taken, nil
+	return path, own, library, nil
 }
 
-// redactRedis hides the credentials of a URL that may be too broken to parse.
-func redactRedis(value string) string {
-	scheme, rest, found := strings.Cut(value, "://")
-	if !found {
-		return value
-	}
-	credentials, hosts := cutLast(rest, "@")
-	if credentials != "" {
-		return scheme + "://…@" + hosts
-	}
-	return value
-}
-
-// withoutURL is an error's text without the URL that net/url puts into it,
-// which may hold a password.
-func withoutURL(err error) string {
-	var bad *url.Error
-	if errors.As(err, &bad) {
-		return bad.Err.Error()
-	}
-	return err.Error()
+// goodParameter asks go-redis, one parameter at a time, so that the refusal can
+// name it without quoting the library.
+func goodParameter(scheme, name, value string) bool {
+	o, err := redis.ParseURL(scheme + "://host?" + url.Values{name: {value}}.Encode())
+	// Below zero stands for "no limit", and every exchange has one.
+	return err == nil && o.DialTimeout >= 0 && o.ReadTimeout >= 0 && o.WriteTimeout >= 0 && o.PoolSize >= 0
 }
 
 func cutAny(s, chars string) (before, from string) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -87,6 +86,29 @@ func awaitStopping(t *testing.T, i *instance) {
 	}
 }
 
+func TestARequestWithoutAnEndIsCutInTimeAndTold(t *testing.T) {
+	t.Parallel()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(api.Close)
+	up := start(t, "--upstream", api.URL, "--redis", "embedded", "--spool", "none", "--drain-timeout", "1s",
+		"--rules", writeRules(t, sampleRules))
+	response, err := http.Get(up.front + "/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := up.stop(t); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if log := up.log.String(); !strings.Contains(log, `"msg":"requests cut`) || !strings.Contains(log, `"requests":1`) {
+		t.Errorf("the log says\n%s", log)
+	}
+}
+
 func TestProxyAndWorkersRunApart(t *testing.T) {
 	t.Parallel()
 	redistest.Run(t, func(t *testing.T, server *redistest.Server) {
@@ -121,14 +143,7 @@ func TestReadinessAndMetricsTellThatRedisIsAway(t *testing.T) {
 	if status, body := send(t, "POST", up.front+"/contacts", `{}`); status != 201 {
 		t.Fatalf("create: %d %s", status, body)
 	}
-	status, body := get(t, up.admin+"/readyz")
-	var state readiness
-	if err := json.Unmarshal([]byte(body), &state); err != nil {
-		t.Fatal(err)
-	}
-	if want := (readiness{Status: "degraded", Redis: "away", Spooled: 1}); status != 200 || state != want {
-		t.Errorf("without Redis: %d %+v; want 200 %+v", status, state, want)
-	}
+	awaitReadiness(t, up, http.StatusOK, readiness{Status: "degraded", Redis: redisAway, Spool: spoolOK, Spooled: 1})
 	_, metrics := get(t, up.admin+"/metrics")
 	for _, line := range []string{`hookproxy_events_published_total{to="spool"} 1`, "hookproxy_spool_events 1", "hookproxy_redis_up 0"} {
 		if !strings.Contains(metrics, line) {

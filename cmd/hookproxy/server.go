@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,21 @@ type server struct {
 	listener net.Listener
 	tls      bool          // serves HTTPS, by the certificate in http.TLSConfig
 	drain    time.Duration // how long run waits for requests in flight
+	// cut is told how many requests were still in flight after drain, each then
+	// broken off. Nil: nobody is told.
+	cut func(requests int64)
+
+	requests atomic.Int64 // in flight
+	stopping time.Time    // when run was told to stop; for after run
+}
+
+// counting counts the requests that next is serving.
+func (s *server) counting(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.requests.Add(1)
+		defer s.requests.Add(-1)
+		next.ServeHTTP(w, r)
+	})
 }
 
 // listen opens a listener.
@@ -40,6 +56,7 @@ func (s *server) close() error {
 // flight finish. What is still open after the drain time, such as an event
 // stream without an end, is cut.
 func (s *server) run(ctx context.Context) error {
+	s.http.Handler = s.counting(s.http.Handler)
 	served := make(chan error, 1)
 	go func() { served <- s.serve() }() // ends with Shutdown or Close below
 	select {
@@ -47,10 +64,14 @@ func (s *server) run(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 	}
+	s.stopping = time.Now()
 	bounded, cancel := context.WithTimeout(context.Background(), s.drain)
 	defer cancel()
 	err := s.http.Shutdown(bounded)
 	if errors.Is(err, context.DeadlineExceeded) {
+		if s.cut != nil {
+			s.cut(s.requests.Load())
+		}
 		err = s.http.Close()
 	}
 	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {

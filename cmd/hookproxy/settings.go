@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,6 +18,13 @@ const (
 	roleDeliver   = "deliver"
 	redisEmbedded = "embedded"
 	none          = "none"
+)
+
+// Upper bounds, far above what one process has use for: what is beyond them is
+// a slip of the hand that would take the memory, or Redis, down.
+const (
+	maxWorkers = 10_000
+	maxLanes   = 1024
 )
 
 // settings is where and how hookproxy runs; what it does is in rules.yaml.
@@ -86,9 +94,9 @@ func (r *settingReader) address(flag, value string) {
 	}
 }
 
-func (r *settingReader) atLeastOne(flag string, value int) {
-	if value < 1 {
-		r.refuse(flag, fmt.Sprint(value), "is not a number of at least 1")
+func (r *settingReader) upTo(most int, flag string, value int) {
+	if value < 1 || value > most {
+		r.refuse(flag, strconv.Itoa(value), "is not a number from 1 to %d", most)
 	}
 }
 
@@ -124,17 +132,25 @@ func (r *settingReader) file(flag, path string) []byte {
 
 func (r *settingReader) upstream(value string) *url.URL {
 	u, err := url.Parse(value)
+	shown := redactURL(value)
 	switch {
 	case value == "":
 		r.refuse("upstream", value, "is no URL; say where the API is, such as http://127.0.0.1:3000")
-	case err != nil:
-		r.refuse("upstream", value, "is not a URL")
+	case err != nil || !strings.Contains(value, "://"):
+		r.refuse("upstream", shown, "is not a URL such as http://127.0.0.1:3000")
 	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "h2c":
-		r.refuse("upstream", u.Redacted(), "has the scheme %q; http, https or h2c was expected", u.Scheme)
-	case u.Host == "":
-		r.refuse("upstream", u.Redacted(), "has no host")
+		r.refuse("upstream", shown, "has the scheme %q; http, https or h2c was expected", u.Scheme)
+	case u.Hostname() == "":
+		r.refuse("upstream", shown, "has no host")
+	case u.Port() != "" && !validPort(u.Port()):
+		r.refuse("upstream", shown, "has a port that is no number from 1 to 65535")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		r.refuse("upstream", u.Redacted(), "has more than a scheme, host and base path")
+		r.refuse("upstream", shown, "has more than a scheme, host and base path")
 	}
 	return u
+}
+
+func validPort(s string) bool {
+	port, err := strconv.Atoi(s)
+	return err == nil && port >= 1 && port <= 65535
 }

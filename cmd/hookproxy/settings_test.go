@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // runCommand runs the program's own entry point, without a process.
@@ -22,20 +23,22 @@ func TestABadSettingIsRefusedNamingKeyAndValue(t *testing.T) {
 	if err := os.WriteFile(notPEM, []byte("not a certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		args []string
-		want string
-	}{
+	refusals(t, good, []refusal{
 		{[]string{"--upstream", ""}, `--upstream (HOOKPROXY_UPSTREAM): "" is no URL`},
 		{[]string{"--upstream", "ftp://x"}, `--upstream (HOOKPROXY_UPSTREAM): "ftp://x" has the scheme "ftp"`},
-		{[]string{"--upstream", "http://"}, `--upstream (HOOKPROXY_UPSTREAM): "http:" has no host`},
-		{[]string{"--upstream", "http://u:p@h"}, `"http://u:xxxxx@h" has more than`},
+		{[]string{"--upstream", "http://"}, `--upstream (HOOKPROXY_UPSTREAM): "http://" has no host`},
+		{[]string{"--upstream", "http://u:p@h"}, `"http://…@h" has more than`},
 		{[]string{"--listen", "8080"}, `--listen (HOOKPROXY_LISTEN): "8080" is not host:port`},
 		{[]string{"--listen", ":99999"}, `--listen (HOOKPROXY_LISTEN): ":99999" has no port`},
 		{[]string{"--admin", "x"}, `--admin (HOOKPROXY_ADMIN): "x" is not host:port`},
 		{[]string{"--role", "both"}, `--role (HOOKPROXY_ROLE): "both" is none of all, proxy, deliver`},
-		{[]string{"--redis", "mysql://x"}, `--redis (HOOKPROXY_REDIS): "mysql://x" is neither`},
-		{[]string{"--redis", "redis://user:hush@h:port"}, `--redis (HOOKPROXY_REDIS): "redis://…@h:port" is not a Redis URL`},
+		{[]string{"--upstream", "http://u:hush hush@h"}, `"http://…@h" is not a URL`},
+		{[]string{"--upstream", "hush:hush@h"}, `"…@h" is not a URL`},
+		{[]string{"--upstream", "http://h?token=hush"}, `"http://h?…" has more than`},
+		{[]string{"--upstream", "http://h:70000"}, `"http://h:70000" has a port`},
+		{[]string{"--spool", ""}, `--spool (HOOKPROXY_SPOOL): "" names no file`},
+		{[]string{"--lanes", "1025"}, `"1025" is not a number from 1 to 1024`},
+		{[]string{"--workers", "10001"}, `"10001" is not a number from 1 to 10000`},
 		{[]string{"--redis", "embedded", "--role", "proxy"}, `"embedded" lives inside one process`},
 		{[]string{"--namespace", "a{b}"}, `--namespace (HOOKPROXY_NAMESPACE): "a{b}" is not`},
 		{[]string{"--lanes", "0"}, `--lanes (HOOKPROXY_LANES): "0" is not a number`},
@@ -51,15 +54,47 @@ func TestABadSettingIsRefusedNamingKeyAndValue(t *testing.T) {
 		{[]string{"--log-format", "xml"}, `--log-format (HOOKPROXY_LOG_FORMAT): "xml" is none of`},
 		{[]string{"--log-level", "loud"}, `--log-level (HOOKPROXY_LOG_LEVEL): "loud" is none of`},
 		{[]string{"--listn", ":80"}, `unknown flag --listn`},
-	} {
+	})
+}
+
+// refusal is arguments that are refused, and what the message holds.
+type refusal struct {
+	args []string
+	want string
+}
+
+func refusals(t *testing.T, good []string, cases []refusal) {
+	t.Helper()
+	for _, c := range cases {
 		status, _, stderr := runCommand(t, append(good, c.args...)...)
 		if status != exitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: status %d, %q; want status %d and %q", c.args, status, stderr, exitUsage, c.want)
 		}
-		if strings.Contains(stderr, "hush") {
-			t.Errorf("%v: the password is printed: %q", c.args, stderr)
+		for _, secret := range []string{"hush", "hun", "ter/"} {
+			if strings.Contains(stderr, secret) {
+				t.Errorf("%v: of the password %q is printed: %q", c.args, secret, stderr)
+			}
 		}
 	}
+}
+
+func TestARedisURLIsRefusedWithoutShowingItsPassword(t *testing.T) {
+	refusals(t, []string{"serve", "--upstream", "http://127.0.0.1:1", "--rules", writeRules(t, sampleRules)}, []refusal{
+		{[]string{"--redis", "mysql://x"}, `--redis (HOOKPROXY_REDIS): "mysql://x" is neither`},
+		{[]string{"--redis", "redis://user:hush@h:port"}, `--redis (HOOKPROXY_REDIS): "redis://…@…" is not redis://[user:password@]host`},
+		{[]string{"--redis", "redis://:hun@ter/2@host"}, `"redis://…@host" has an @ after its host`},
+		{[]string{"--redis", "redis://:hu#sh@host"}, `"redis://…" has an @ after its host`},
+		{[]string{"--redis", "redis://:hush"}, `"redis://…" is not redis://`},
+		{[]string{"--redis", ":hush@host:6379"}, `"…@host:6379" is neither`},
+		{[]string{"--redis", "redis://h?password=hush"}, `"redis://h?…" has the parameter "password", which does nothing here`},
+		{[]string{"--redis", "redis://h?sentinel_password=x@hush"}, `"redis://…" has an @`},
+		{[]string{"--redis", "redis://h?max_retries=3"}, `has the parameter "max_retries", which does nothing`},
+		{[]string{"--redis", "redis://h?pool_size=many"}, `has a parameter "pool_size" whose value`},
+		{[]string{"--redis", "redis://h?read_timeout=-1"}, `has a parameter "read_timeout" whose value`},
+		{[]string{"--redis", "redis://h?cluster=yes"}, `has a cluster parameter that is neither true nor false`},
+		{[]string{"--redis", "redis://h:0"}, `has a port that is no number from 1 to 65535`},
+		{[]string{"--redis", "redis://h:65536"}, `has a port that is no number from 1 to 65535`},
+	})
 }
 
 func TestEveryBadSettingIsToldAtOnce(t *testing.T) {
@@ -98,7 +133,8 @@ func TestARedisURLNamesOneServerAClusterOrSentinels(t *testing.T) {
 		{"rediss://u:p@h:1", "h:1", "", false, true},
 		{"redis://h:1?cluster=true", "h:1", "", true, false},
 		{"redis://u:p%40@a:1,b,[::1]:3", "a:1 b:6379 [::1]:3", "", false, false},
-		{"redis://a:1,b:2/4?master_name=mymaster", "a:1 b:2", "mymaster", false, false},
+		{"redis://a:1,b/4?master_name=mymaster", "a:1 b:26379", "mymaster", false, false},
+		{"rediss://h?cluster=false&skip_verify=true", "h:6379", "", false, true},
 	} {
 		got, err := parseRedis(c.url)
 		if err != nil {
@@ -113,6 +149,11 @@ func TestARedisURLNamesOneServerAClusterOrSentinels(t *testing.T) {
 	got, err := parseRedis("redis://user:pa%3Ass@h/2")
 	if err != nil || got.Username != "user" || got.Password != "pa:ss" || got.DB != 2 {
 		t.Errorf("user %q, password %q, database %d, %v", got.Username, got.Password, got.DB, err)
+	}
+	got, err = parseRedis("redis://h?master_name=m&sentinel_username=su&sentinel_password=sp&pool_size=7&read_timeout=9s&protocol=2&client_name=cn&db=3")
+	if err != nil || got.SentinelUsername != "su" || got.SentinelPassword != "sp" || got.PoolSize != 7 ||
+		got.ReadTimeout != 9*time.Second || got.Protocol != 2 || got.ClientName != "cn" || got.DB != 3 {
+		t.Errorf("the parameters are not carried over: %+v, %v", got, err)
 	}
 	for _, bad := range []string{"redis://", "redis://a,,b", "redis://h/x", "redis://a,b/2", "redis://h?unknown=1", "h:6379", ""} {
 		if _, err := parseRedis(bad); err == nil {

@@ -17,6 +17,12 @@ const Version = 1
 // layout: a newer version, or another number of lanes.
 var ErrMismatch = errors.New("the data in Redis has another layout")
 
+// remedies say what to do about a field that differs.
+var remedies = map[string]string{
+	"version": "; run the version of hookproxy that wrote it, or choose another --namespace",
+	"lanes":   "; start with the --lanes that it was written with, or choose another --namespace",
+}
+
 // checkScript writes the version and lanes where there are none yet, and
 // answers what stands there. One step, so that two processes starting at once
 // on an empty store agree.
@@ -39,7 +45,7 @@ func Check(ctx context.Context, client redis.Scripter, l Layout) error {
 	want := []string{strconv.Itoa(Version), strconv.Itoa(l.Count())}
 	for i, field := range []string{"version", "lanes"} {
 		if found[i] != want[i] {
-			return fmt.Errorf("%w: %s of %s is %s there, %s here", ErrMismatch, field, key, found[i], want[i])
+			return fmt.Errorf("%w: %s of %s is %s there, %s here%s", ErrMismatch, field, key, found[i], want[i], remedies[field])
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ func TestAnotherNumberOfLanesIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := Check(t.Context(), s.Client, Layout{Lanes: 2})
-		if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "lanes of hookproxy:layout is 1 there, 2 here") {
+		if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "lanes of hookproxy:layout is 1 there, 2 here; start with the --lanes") {
 			t.Errorf("Check answers %v", err)
 		}
 		if err := Check(t.Context(), s.Client, Layout{}); err != nil {

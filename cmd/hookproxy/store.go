@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/hookproxy/hookproxy/events"
+	"github.com/hookproxy/hookproxy/internal/layout"
+	"github.com/hookproxy/hookproxy/subscriptions"
+)
+
+// openRedis makes the clients, and refuses a store with another layout. A Redis
+// that is away now is no reason not to start, nor is one that does not answer.
+func (p *program) openRedis(ctx context.Context) error {
+	if p.config.redis == nil {
+		embedded, err := startEmbeddedRedis()
+		if err != nil {
+			return err
+		}
+		p.closers.add(embedded.close)
+		p.embedded = embedded
+		p.config.redis = universal(&redis.Options{})
+		p.config.redis.Addrs = []string{embedded.server.Addr()}
+	}
+	p.watch = newRedisWatch(*p.config.redis, p.config.layout, p.log)
+	p.closers.add(p.watch.client.Close)
+	p.health.redis = p.watch.read
+	if err := p.watch.look(ctx, startPatience); errors.Is(err, layout.ErrMismatch) {
+		return err
+	}
+	p.redis = p.newClient(*p.config.redis)
+	p.store = subscriptions.NewStore(subscriptions.StoreOptions{
+		Client: p.redis, Layout: p.config.layout, MaxPerUser: p.config.rules.Subscriptions.MaxPerUser,
+		MaxTotal: p.config.rules.Subscriptions.MaxTotal,
+	})
+	return nil
+}
+
+// newClient makes a client that waits for the watch to know the layout.
+func (p *program) newClient(options redis.UniversalOptions) redis.UniversalClient {
+	client := redis.NewUniversalClient(&options)
+	client.AddHook(p.watch)
+	p.closers.add(client.Close)
+	return client
+}
+
+// runEngine delivers once the layout is known. The engine has a client of its
+// own for waiting, which the watch's hook does not reach.
+func (p *program) runEngine(ctx context.Context) error {
+	select {
+	case <-p.watch.checked:
+		return p.engine.Run(ctx)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (p *program) openPublisher(context.Context) error {
+	p.health.spool, p.health.spooled = spoolNone, func() int { return 0 }
+	if !p.config.proxies {
+		return nil
+	}
+	if err := p.openSpool(); err != nil {
+		return err
+	}
+	options := *p.config.redis
+	events.PublishOptions(&options)
+	p.publisher = events.NewPublisher(events.Options{
+		Client: p.newClient(options), Layout: p.config.layout, Spool: p.spool,
+		Log: p.log, Metrics: events.NewMetrics(p.registry),
+	})
+	return nil
+}
