@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -25,15 +26,18 @@ func (e *Engine) deliver(ctx context.Context, l *lane, d *delivery) {
 	if a.outcome != Delivered {
 		m.failures.WithLabelValues(a.class).Inc()
 	}
-	e.options.Log.Log(ctx, levelOf(a.outcome), "delivery attempt", "subscription", d.subscription, "event", d.event.ID, "attempt", d.tries+1,
+	e.options.Log.Log(ctx, levelOf(a), "delivery attempt", "subscription", d.subscription, "event", d.event.ID, "attempt", d.tries+1,
 		"outcome", a.outcome.String(), "status", a.status, "class", a.class, "duration", a.took, "error", a.err)
 	l.finished <- e.decide(ctx, d, a)
 }
 
 // levelOf tells of what went wrong in a log that is read by default: whoever
 // waits for a hook that does not come looks there first.
-func levelOf(o Outcome) slog.Level {
-	if o == Delivered || o == Released {
+func levelOf(a attempt) slog.Level {
+	switch {
+	case a.class == classSealed:
+		return slog.LevelError
+	case a.outcome == Delivered || a.outcome == Released:
 		return slog.LevelDebug
 	}
 	return slog.LevelWarn
@@ -43,7 +47,23 @@ func (e *Engine) attempt(ctx context.Context, d *delivery) attempt {
 	if d.unreadable != nil {
 		return attempt{outcome: Rejected, class: classUnreadable, err: d.unreadable}
 	}
+	if err := e.unseal(d); err != nil {
+		return attempt{outcome: Released, class: classSealed, after: ownFaultPause, err: err}
+	}
 	return e.sender.send(ctx, d)
+}
+
+// unseal makes the secrets ready to sign with. Where the key is not there that
+// they were sealed with, the fault is the operator's: nothing goes out unsigned,
+// and no attempt is charged.
+func (e *Engine) unseal(d *delivery) (err error) {
+	if d.secret, err = e.options.Secrets.Open(d.subscription, d.secret); err != nil {
+		return fmt.Errorf("secret: %w", err)
+	}
+	if d.previousSecret, err = e.options.Secrets.Open(d.subscription, d.previousSecret); err != nil {
+		return fmt.Errorf("previous secret: %w", err)
+	}
+	return nil
 }
 
 // decide turns an attempt's outcome into what becomes of the delivery.

@@ -26,6 +26,7 @@ import (
 
 	"github.com/hookproxy/hookproxy/internal/addresses"
 	"github.com/hookproxy/hookproxy/internal/layout"
+	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
 // Defaults of Options.
@@ -67,6 +68,9 @@ type Options struct {
 	Layout layout.Layout
 	// Subscriptions removes those that are gone. Required.
 	Subscriptions Remover
+	// Secrets opens the secrets that deliveries are signed with. Nil: they are
+	// kept as they are.
+	Secrets *subscriptions.Sealer
 	// Addresses tells which target addresses may be dialled. Zero: public ones.
 	Addresses addresses.Policy
 	// Workers bounds the deliveries under way in this process. Zero: DefaultWorkers.

@@ -44,6 +44,7 @@ const (
 	classTarget     = "target_invalid"
 	classUnreadable = "event_unreadable"
 	classOurDNS     = "own_dns"
+	classSealed     = "secret_sealed"
 	classShutdown   = "shutdown"
 )
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookproxy/hookproxy/internal/layout"
 	"github.com/hookproxy/hookproxy/rules"
+	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
 // config is settings that have been read and found good.
@@ -25,7 +26,8 @@ type config struct {
 	rules    *rules.File
 	redis    *redis.UniversalOptions // nil for embedded
 	layout   layout.Layout
-	spool    string // empty for none
+	spool    string                // empty for none
+	secrets  *subscriptions.Sealer // nil where secrets are kept as they are
 
 	trustedProxies, allowNetworks []netip.Prefix
 
@@ -132,6 +134,7 @@ func (r *settingReader) readStore(s settings, c *config) {
 	if !validNamespace(s.Namespace) {
 		r.refuse("namespace", s.Namespace, "is not 1 to 64 of a-z, 0-9, -, _ and .")
 	}
+	c.secrets = r.sealer(s.SecretKey)
 	switch s.Spool {
 	case none:
 	case "":
@@ -150,6 +153,24 @@ func (r *settingReader) readStore(s settings, c *config) {
 		r.refuse("redis", redactURL(s.Redis), "%v", err)
 	}
 	c.redis = options
+}
+
+// sealer answers what secrets are kept with, nil for as they are. A refusal
+// shows nothing of the keys.
+func (r *settingReader) sealer(keys string) *subscriptions.Sealer {
+	if keys == "" {
+		return nil
+	}
+	parsed, err := subscriptions.ParseKeys(keys)
+	if err != nil {
+		r.refuse("secret-key", "…", "cannot be used: %v", err)
+		return nil
+	}
+	sealer, err := subscriptions.NewSealer(parsed)
+	if err != nil {
+		r.refuse("secret-key", "…", "cannot be used: %v", err)
+	}
+	return sealer
 }
 
 // validNamespace keeps braces out, which would move the hash tag of every key.

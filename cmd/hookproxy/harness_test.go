@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -154,6 +155,22 @@ func (b *logBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return strings.Join(b.lines[max(0, len(b.lines)-60):], "\n")
+}
+
+// awaitLog asks until the log has a text; a process tells nobody what it writes.
+func awaitLog(t *testing.T, i *instance, text string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !strings.Contains(i.log.String(), text) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%q is not in the log:\n%s", text, i.log)
+		}
+	}
 }
 
 // writeRules puts a rules file where a process can read it.

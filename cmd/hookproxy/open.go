@@ -87,7 +87,7 @@ func (p *program) openEngine(context.Context) error {
 		return nil
 	}
 	engine, err := delivery.New(delivery.Options{
-		Client: p.redis, Layout: p.config.layout, Subscriptions: p.store, Addresses: p.addresses(),
+		Client: p.redis, Layout: p.config.layout, Subscriptions: p.store, Secrets: p.config.secrets, Addresses: p.addresses(),
 		Workers: p.config.workers, MaxBacklog: p.config.rules.Subscriptions.MaxBacklog,
 		DrainTimeout: p.workShare(), Version: version(), Log: p.log, Metrics: delivery.NewMetrics(p.registry),
 	})

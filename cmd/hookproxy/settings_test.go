@@ -51,6 +51,7 @@ func TestABadSettingIsRefusedNamingKeyAndValue(t *testing.T) {
 		{[]string{"--upstream-ca", notPEM}, `holds no PEM certificate`},
 		{[]string{"--rules", "no.yaml"}, `--rules (HOOKPROXY_RULES): "no.yaml" cannot be read`},
 		{[]string{"--rules", writeRules(t, "rule: []")}, `rules.yaml:1:1:`},
+		{[]string{"--secret-key", "hush"}, `--secret-key (HOOKPROXY_SECRET_KEY): "…" cannot be used: key 1 is not the base64 of 32 bytes`},
 		{[]string{"--log-format", "xml"}, `--log-format (HOOKPROXY_LOG_FORMAT): "xml" is none of`},
 		{[]string{"--log-level", "loud"}, `--log-level (HOOKPROXY_LOG_LEVEL): "loud" is none of`},
 		{[]string{"--listn", ":80"}, `unknown flag --listn`},

@@ -33,7 +33,7 @@ func (p *program) openRedis(ctx context.Context) error {
 	p.redis = p.newClient(*p.config.redis)
 	p.store = subscriptions.NewStore(subscriptions.StoreOptions{
 		Client: p.redis, Layout: p.config.layout, MaxPerUser: p.config.rules.Subscriptions.MaxPerUser,
-		MaxTotal: p.config.rules.Subscriptions.MaxTotal,
+		MaxTotal: p.config.rules.Subscriptions.MaxTotal, Secrets: p.config.secrets,
 	})
 	return nil
 }
