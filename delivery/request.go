@@ -107,6 +107,9 @@ func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*h
 	h["X-Hook-Sequence"] = []string{strconv.FormatInt(d.sequence, 10)}
 	h["X-Hook-Attempt"] = []string{strconv.Itoa(d.tries + 1)}
 	h["X-Hook-Signature"] = []string{hookSignature(d.secret, body)}
+	if d.previousSecret != "" {
+		h["X-Hook-Signature-Previous"] = []string{hookSignature(d.previousSecret, body)}
+	}
 	h["Webhook-Id"] = []string{d.event.ID}
 	h["Webhook-Timestamp"] = []string{timestamp}
 	h["Webhook-Signature"] = []string{d.signatures(timestamp, body)}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -32,9 +33,23 @@ type exchange struct {
 	answered bool   // the upstream's response is on its way to the client
 	complete bool   // and the whole of it went
 
+	among   *sync.WaitGroup       // those that Wait waits for; nil: it is among them no more
 	body    *requestBody          // nil: the request has none
 	broken  atomic.Pointer[error] // why reading the request's body failed
 	capture *capture              // nil: no rule matches
+}
+
+// enter has Wait wait for the exchange, until it leaves.
+func (x *exchange) enter(among *sync.WaitGroup) {
+	among.Add(1)
+	x.among = among
+}
+
+func (x *exchange) leave() {
+	if x.among != nil {
+		x.among.Done()
+		x.among = nil
+	}
 }
 
 type exchangeKey struct{}

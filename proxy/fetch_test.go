@@ -314,3 +314,30 @@ func TestAFetchThatFailsLeavesTheEventWithoutDataAndTheAPIAlone(t *testing.T) {
 	}
 	close(hang)
 }
+
+func TestAFetchCarriesTheKeyThatCallersAreKnownBy(t *testing.T) {
+	asked := make(chan string, 1)
+	upstream := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			asked <- r.Header.Get("X-My-Key")
+			created(`{"id":7}`)(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	const byKey = `
+identity: [{key: {header: x-my-key, secret: {env: PSEUDONYMS}, verify: /me}}]
+resources: {contact: {path: /contacts, fetch: after}}`
+	s, p := capturing(t, byKey, upstream, nil)
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, s.url+"/contacts/7", nil)
+	r.Header.Set("X-My-Key", "k")
+	res, err := s.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	p.one(t)
+	if key := receive(t, asked); key != "k" {
+		t.Errorf("the resource was fetched with the key %q", key)
+	}
+}

@@ -77,7 +77,9 @@ func (p *Proxy) respond(res *http.Response) error {
 	if _, typed := res.Header["Content-Type"]; !typed {
 		x.writer.Header()["Content-Type"] = nil // net/http would guess one
 	}
-	if res.StatusCode != http.StatusSwitchingProtocols {
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		x.leave() // a tunnel has no event to come, and may stay open for days
+	} else {
 		x.closeIfUnread()
 	}
 	p.revoked(x, res.StatusCode)

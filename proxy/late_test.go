@@ -40,6 +40,32 @@ func (r *releaser) Release(_ context.Context, e events.Event, user string) error
 	return nil
 }
 
+func TestAnothersEventIsNotReleasedToTheCaller(t *testing.T) {
+	silent := make(chan struct{})
+	chain := whoami(t, func(http.ResponseWriter, *http.Request) { <-silent })
+	freed := newReleaser()
+	// The rule names another owner, and the answer does not say who that is.
+	const owned = `rules: [{on: POST /contacts, emit: contact.create, user: response.body.owner_id}]`
+	s, p := capturing(t, owned, serve(t, created(`{"id":7}`)), func(o *Options) {
+		o.Identity, o.CallerPatience, o.Releaser = chain, time.Millisecond, freed
+	})
+	t.Cleanup(func() { close(silent) }) // before the server that it keeps is closed
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/contacts", nil)
+	r.Header.Set("Authorization", "Bearer t")
+	r.Header.Set("Idempotency-Key", "k") // for which the caller is asked for
+	res, err := s.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if e := p.one(t); e.Parked != rules.ParkedUserUnknown {
+		t.Errorf("published %+v; want it parked as nobody's, not as the caller's", e)
+	}
+	if n := s.proxy.late.waiting.Load(); n != 0 {
+		t.Errorf("%d exchanges wait for their caller", n)
+	}
+}
+
 func TestAnEventParkedForASlowIdentityIsReleasedOnceItAnswers(t *testing.T) {
 	answer := make(chan struct{})
 	chain := whoami(t, func(w http.ResponseWriter, _ *http.Request) {

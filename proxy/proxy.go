@@ -226,9 +226,9 @@ func (o Options) withDefaults() Options {
 // in front of it: both http.ServeMux and gorilla/mux answer unclean paths with
 // redirects that the API never sent.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p.exchanges.Add(1)
-	defer p.exchanges.Done()
 	x := &exchange{writer: w, inbound: r, path: r.URL.EscapedPath(), kind: kindForwarded, started: time.Now()}
+	x.enter(&p.exchanges)
+	defer x.leave()
 	defer p.record(x)
 	if f, refused := refusal(r); refused {
 		p.fail(x, f, nil)

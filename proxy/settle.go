@@ -151,7 +151,9 @@ func (p *Proxy) batchOf(f *finished, results []rules.Result, c *capture) batch {
 		}
 		e := result.Event
 		e.ID, e.Time = idOf(result, f), f.time
-		if e.Parked == rules.ParkedUserUnknown && errors.Is(f.unknown, identity.ErrUnavailable) {
+		// Only of the caller's own: another's event is not the caller's because its
+		// owner is not to be found.
+		if e.Parked == rules.ParkedUserUnknown && result.Rule.OfCaller() && errors.Is(f.unknown, identity.ErrUnavailable) {
 			e.Parked = parkedIdentityUnavailable
 		}
 		if result.Rule.Observed() {

@@ -121,6 +121,10 @@ func TestWebSocketsEcho(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.CloseNow()
+	// A tunnel may stay open for days; a stop does not wait for it.
+	if err := s.proxy.Wait(ctx); err != nil {
+		t.Error(err)
+	}
 	if err := conn.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
 		t.Fatal(err)
 	}

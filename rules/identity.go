@@ -180,13 +180,24 @@ func isToken(name string) bool {
 func credentials(resolvers []Resolver) []string {
 	names := []string{"Authorization", "Cookie"}
 	for _, r := range resolvers {
-		names = append(names, r.Credentials...)
-		if r.Header != "" {
+		names = append(names, r.Headers()...)
+		if r.Header != "" { // which a proxy before us sets
 			names = append(names, r.Header)
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// Headers answers the headers that clients send to be known by this resolver.
+func (r Resolver) Headers() []string {
+	switch {
+	case r.Kind == "basic" || r.JWT != nil:
+		return []string{"Authorization"}
+	case r.Key != nil && r.Key.Header != "":
+		return []string{textproto.CanonicalMIMEHeaderKey(r.Key.Header)}
+	}
+	return r.Credentials
 }
 
 // isCredential reports whether a header holds what must never be stored.

@@ -72,7 +72,11 @@ func redact(raw []byte, keep []string, v view) ([]byte, []string) {
 	if len(r.cuts) == 0 {
 		return raw, nil
 	}
-	kept := make([]byte, 0, len(raw))
+	size := len(raw) // exactly, since a payload picked from a large body may be kept for long
+	for _, cut := range r.cuts {
+		size -= cut.end - cut.start
+	}
+	kept := make([]byte, 0, size)
 	from := 0
 	for _, cut := range r.cuts {
 		kept = append(kept, raw[from:cut.start]...)

@@ -182,3 +182,12 @@ func TestEveryKeyOnTheListIsLeftOut(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsPickedFromALargeBodyDoesNotKeepItsMemory(t *testing.T) {
+	file := ruleOn(t, "pick: [id]")
+	x := posted(200, `{"id":7,"x":"`+strings.Repeat("x", 1<<20)+`"}`)
+	payload := file.Match("POST", "/contacts/7").Derive(x)[0].Event.Payload
+	if string(payload) != `{"id":7}` || cap(payload) > 64 {
+		t.Errorf("the payload is %s, in %d bytes", payload, cap(payload))
+	}
+}

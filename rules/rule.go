@@ -31,6 +31,10 @@ type Rule struct {
 // could be put nowhere: "guarantee: strict".
 func (r *Rule) Strict() bool { return r.options.strict }
 
+// OfCaller reports whether the rule's events belong to whoever sent the request,
+// as they do unless it names another user.
+func (r *Rule) OfCaller() bool { return r.options.user.caller() }
+
 // Observed reports whether the rule's events are derived, counted and logged,
 // but never published: "mode: observe", of the rule or of the whole file.
 func (r *Rule) Observed() bool { return r.options.observed }

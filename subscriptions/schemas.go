@@ -162,7 +162,7 @@ func (d document) webhooks() object {
 
 func hookSchema(event string) object {
 	return object{
-		"description": "With format raw, data alone.",
+		"description": "With format raw or cloudevents, data alone; with standard, {type, timestamp, data}.",
 		"anyOf": []object{
 			{
 				"type": "object", "required": []string{"hook", "data"},

@@ -63,7 +63,7 @@ type Subscription struct {
 	// all whose first part is contact, "*" for all. Sorted, each once, never
 	// empty. An event that several of them mean is delivered once.
 	Events []string
-	// Format is FormatRESTHooks or FormatRaw.
+	// Format is one of the Format constants.
 	Format string
 	// TargetURL is where events are posted to, as the subscriber wrote it.
 	TargetURL string

@@ -36,15 +36,7 @@ func addToken(e *identity.Entry, s *rules.JWTSettings) {
 func credentialHeaders(file *rules.File) []string {
 	var names []string
 	for _, r := range file.Identity {
-		switch r.Kind {
-		case identity.KindBasic, identity.KindJWT:
-			names = append(names, "Authorization")
-		case identity.KindKey:
-			if r.Key.Header != "" {
-				names = append(names, r.Key.Header)
-			}
-		}
-		names = append(names, r.Credentials...)
+		names = append(names, r.Headers()...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -3,10 +3,13 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -74,7 +77,7 @@ func readConfig(s settings) (config, error) {
 func (r *settingReader) readFront(s settings, c *config) {
 	if s.Role == roleDeliver {
 		c.rules = &rules.File{}
-		if s.Rules == "" {
+		if _, err := os.Stat(s.Rules); s.Rules == "" || s.Rules == defaultRules && errors.Is(err, fs.ErrNotExist) {
 			return
 		}
 	} else {

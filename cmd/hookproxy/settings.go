@@ -20,6 +20,10 @@ const (
 	none          = "none"
 )
 
+// defaultRules is the rules file unless another is named. Workers alone do
+// without it.
+const defaultRules = "rules.yaml"
+
 // Upper bounds, far above what one process has use for: what is beyond them is
 // a slip of the hand that would take the memory, or Redis, down.
 const (
