@@ -53,8 +53,8 @@ if same and exists(same) then
   return answer('existing', same)
 end
 
-if redis.call('SCARD', own_key(s.user)) >= tonumber(ARGV[3]) then return { 'user_limit' } end
-if redis.call('SCARD', everybody) >= tonumber(ARGV[4]) then return { 'total_limit' } end
+if not room(own_key(s.user), tonumber(ARGV[3]), at) then return { 'user_limit' } end
+if not room(everybody, tonumber(ARGV[4]), at) then return { 'total_limit' } end
 
 local stamp = string.format('%.0f', at)
 s.created_at, s.updated_at = stamp, stamp

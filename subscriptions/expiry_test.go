@@ -1,7 +1,9 @@
 package subscriptions
 
 import (
+	"errors"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -101,4 +103,24 @@ func TestAfterItsDateASubscriptionIsGone(t *testing.T) {
 		t.Errorf("the list is %s", got.body)
 	}
 	r.send(t, "ann", "POST", base, `{"event":"deal.won","target_url":"https://hooks.example/"}`).want(t, 201)
+}
+
+func TestWhatHasEndedCountsAgainstNoLimit(t *testing.T) {
+	redistest.Run(t, func(t *testing.T, r *redistest.Server) {
+		var offset int64
+		s := NewStore(StoreOptions{Client: r.Client, MaxPerUser: 3, Offset: func() int64 { return offset }})
+		soon := time.Now().Add(time.Hour)
+		// More of others' end first than one sweep takes.
+		for i := range 150 {
+			mustCreate(t, s, "other"+strconv.Itoa(i), ending("deal.won", soon))
+		}
+		for _, event := range []string{"deal.won", "deal.lost", "contact.create"} {
+			mustCreate(t, s, "ann", ending(event, soon.Add(time.Minute)))
+		}
+		if _, _, err := s.Create(t.Context(), "ann", wanted("*"), ""); !errors.Is(err, ErrLimit) {
+			t.Fatalf("a fourth, while three live: %v", err)
+		}
+		offset = 2 * time.Hour.Milliseconds()
+		mustCreate(t, s, "ann", wanted("*"))
+	})
 }

@@ -86,8 +86,10 @@ end
 
 -- sweep takes subscriptions whose time is over out of their sets. Redis has let
 -- go of their hashes by itself, at the moment; this is what is left to do.
+-- It takes a bounded part of them, and answers how many.
 local function sweep(at)
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', expiring, '-inf', at, 'LIMIT', 0, 100)) do
+  local over = redis.call('ZRANGEBYSCORE', expiring, '-inf', at, 'LIMIT', 0, 100)
+  for _, member in ipairs(over) do
     local id, key, events, user = string.match(member, '^([^|]*)|([^|]*)|([^|]*)|(.*)$')
     redis.call('ZREM', expiring, member)
     if id then
@@ -95,6 +97,17 @@ local function sweep(at)
       bury(id)
     end
   end
+  return #over
+end
+
+-- room reports whether a set has less members than most. Where it has not, it
+-- sweeps on: what has ended must not keep anybody from subscribing.
+local function room(set, most, at)
+  for _ = 1, 20 do
+    if redis.call('SCARD', set) < most then return true end
+    if sweep(at) == 0 then break end
+  end
+  return redis.call('SCARD', set) < most
 end
 
 -- activate has what was kept delivered, and forgets what counted against the
