@@ -61,16 +61,21 @@ func TestOneEventDoesNotWakeEveryIdleProcess(t *testing.T) {
 		url, got := receive(r, status(200))
 		r.subscribe("a", "contact.create", url)
 		const processes = 8
-		for range processes {
+		idle := func() {
 			e := r.engine(nil)
 			e.idle = time.Minute
 			r.run(e)
 		}
-		for i := range 20 { // loads the scripts, and lets all processes come to wait
-			r.push(event(i))
-			r.arrive(got, 1)
-		}
+		idle()
+		r.push(event(1)) // loads the scripts
+		r.arrive(got, 1)
+		r.eventually("settled", func() bool { return len(r.keys("event:")) == 0 })
 		sent := r.watchCommands()
+		for range processes - 1 {
+			idle()
+			<-sent // dispatch
+			<-sent // and claim: then it waits
+		}
 		const pushed = 10
 		for i := range pushed {
 			r.push(event(100 + i))
