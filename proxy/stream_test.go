@@ -195,7 +195,12 @@ func TestExpectContinueIsTheUpstreamsToDecide(t *testing.T) {
 			t.Fatalf("got %q", got)
 		}
 		fmt.Fprint(conn, "hi")
-		if got := readUntil(conn, "hi"); !strings.HasPrefix(got, "HTTP/1.1 200") || !strings.HasSuffix(got, "hi") {
+		got := readUntil(conn, "hi")
+		// net/http's server says so of its own when the body is first read, and
+		// ReverseProxy passes on what the upstream says: now and then the client
+		// hears both, as RFC 9110 §15.2 allows.
+		got = strings.TrimPrefix(got, "HTTP/1.1 100 Continue\r\n\r\n")
+		if !strings.HasPrefix(got, "HTTP/1.1 200") || !strings.HasSuffix(got, "hi") {
 			t.Fatalf("got %q", got)
 		}
 	})
