@@ -9,12 +9,14 @@ import (
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
 func TestAStandardPayloadIsAsStandardWebhooksHasIt(t *testing.T) {
 	url, got := receive(t, status(200))
 	d := testDelivery(url)
-	d.format, d.event.Payload = formatStandard, []byte(`{"n":12345678901234567890,"html":"<b>"}`)
+	d.format, d.event.Payload = subscriptions.FormatStandard, []byte(`{"n":12345678901234567890,"html":"<b>"}`)
 	if a := testSender(t, nil).send(t.Context(), d); a.outcome != Delivered {
 		t.Fatalf("attempt: %+v", a)
 	}
@@ -40,7 +42,7 @@ func TestACloudEventIsReadByTheReferenceSDK(t *testing.T) {
 	s := testSender(t, nil)
 	for _, resource := range []string{"7", "a \"b\" 100% \u00e9\u20ac", ""} {
 		d := testDelivery(url)
-		d.format, d.event.Resource = formatCloudEvents, resource
+		d.format, d.event.Resource = subscriptions.FormatCloudEvents, resource
 		if a := s.send(t.Context(), d); a.outcome != Delivered {
 			t.Fatalf("attempt: %+v", a)
 		}
@@ -71,7 +73,7 @@ func TestACloudEventIsReadByTheReferenceSDK(t *testing.T) {
 func TestACloudEventWithoutPayloadSaysWhy(t *testing.T) {
 	url, got := receive(t, status(200))
 	d := testDelivery(url)
-	d.format, d.event.Payload, d.event.Omitted = formatCloudEvents, nil, "too_large"
+	d.format, d.event.Payload, d.event.Omitted = subscriptions.FormatCloudEvents, nil, "too_large"
 	testSender(t, nil).send(t.Context(), d)
 	if r := <-got; string(r.body) != "null" || r.header.Get("Ce-Dataomitted") != "too_large" {
 		t.Errorf("posted %s with %v", r.body, r.header)

@@ -8,16 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-)
 
-// Formats of a delivery's body.
-const (
-	formatRESTHooks = "resthooks"
-	formatRaw       = "raw"
-	// formatStandard is the payload that Standard Webhooks recommends.
-	formatStandard = "standard"
-	// formatCloudEvents is CloudEvents 1.0 over HTTP in binary mode.
-	formatCloudEvents = "cloudevents"
+	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
 // hook is the part of a REST Hooks body that tells about the delivery.
@@ -44,9 +36,9 @@ func (d *delivery) body() ([]byte, error) {
 		data = []byte("null")
 	}
 	switch d.format {
-	case formatRaw, formatCloudEvents:
+	case subscriptions.FormatRaw, subscriptions.FormatCloudEvents:
 		return data, nil
-	case formatStandard:
+	case subscriptions.FormatStandard:
 		return splice(standard{
 			Type: d.event.Name, Timestamp: d.event.Time.UTC().Format(time.RFC3339Nano),
 			DataOmitted: d.event.Omitted, DataRedacted: d.event.Redacted,
@@ -113,7 +105,7 @@ func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*h
 	h["Webhook-Id"] = []string{d.event.ID}
 	h["Webhook-Timestamp"] = []string{timestamp}
 	h["Webhook-Signature"] = []string{d.signatures(timestamp, body)}
-	if d.format == formatCloudEvents {
+	if d.format == subscriptions.FormatCloudEvents {
 		d.cloudEvent(h)
 	}
 	// Nothing is sent for a header without values, but net/http takes the request

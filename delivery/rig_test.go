@@ -13,6 +13,7 @@ import (
 	"github.com/hookproxy/hookproxy/events"
 	"github.com/hookproxy/hookproxy/internal/layout"
 	"github.com/hookproxy/hookproxy/internal/redistest"
+	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -64,7 +65,7 @@ func (r *rig) subscribeUser(name, user, event, target string) string {
 	r.Helper()
 	id, ctx := "0-"+name, r.Context()
 	pipe := r.client.TxPipeline()
-	pipe.HSet(ctx, r.lane.Subscription(id), "id", id, "user", user, "event", event, "format", formatRESTHooks,
+	pipe.HSet(ctx, r.lane.Subscription(id), "id", id, "user", user, "event", event, "format", subscriptions.FormatRESTHooks,
 		"target_url", target, "active", "1", "secret", testSecret, "created_at", 1, "updated_at", 1, "inactive_reason", "")
 	pipe.SAdd(ctx, r.lane.Subscribers(event, user), id)
 	pipe.SAdd(ctx, r.lane.Subscriptions(user), id)

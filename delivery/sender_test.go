@@ -19,6 +19,8 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/hookproxy/hookproxy/internal/addresses"
+
+	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
 // loopback is what receivers in tests listen on.
@@ -39,7 +41,7 @@ func testSender(t testing.TB, change func(*Options)) *sender {
 func testDelivery(target string) *delivery {
 	return &delivery{
 		lease: "0-a|e1|7|2|t", subscription: "0-a", sequence: 7, tries: 2, event: event(1),
-		target: target, secret: testSecret, format: formatRESTHooks,
+		target: target, secret: testSecret, format: subscriptions.FormatRESTHooks,
 	}
 }
 
@@ -114,7 +116,7 @@ func TestAPayloadArrivesByteForByte(t *testing.T) {
 		if body, want := string((<-got).body), `{"hook":{"id":"0-a","event":"contact.create","target":"`+url+`/x?q=<&>"},"data":`+payload+`}`; body != want {
 			t.Errorf("posted %s\nwant   %s", body, want)
 		}
-		d.format = formatRaw
+		d.format = subscriptions.FormatRaw
 		s.send(t.Context(), d)
 		if body := string((<-got).body); body != payload {
 			t.Errorf("posted raw %s, want %s", body, payload)
@@ -138,7 +140,7 @@ func TestAnEventWithoutPayloadSaysWhy(t *testing.T) {
 	if body.Data != nil || body.Hook["data_omitted"] != "too_large" || len(body.Hook["data_redacted"].([]any)) != 1 {
 		t.Errorf("posted %+v", body)
 	}
-	d.format = formatRaw
+	d.format = subscriptions.FormatRaw
 	s.send(t.Context(), d)
 	if r := <-got; string(r.body) != "null" {
 		t.Errorf("posted raw %q, want null", r.body)

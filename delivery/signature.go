@@ -6,10 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
-)
 
-// secretPrefix starts a secret's text (Standard Webhooks, "Signature scheme").
-const secretPrefix = "whsec_"
+	"github.com/hookproxy/hookproxy/subscriptions"
+)
 
 // hookSignature is X-Hook-Signature: hex HMAC-SHA256 of the body. Its key is the
 // secret's whole text, prefix and all, so that a receiver needs no decoding.
@@ -41,7 +40,7 @@ func (d *delivery) signatures(timestamp string, body []byte) string {
 // signingKey decodes a secret. One that is not base64 is its own key: a
 // signature that a receiver may still check beats none.
 func signingKey(secret string) []byte {
-	text := strings.TrimPrefix(secret, secretPrefix)
+	text := strings.TrimPrefix(secret, subscriptions.SecretPrefix)
 	if key, err := base64.StdEncoding.DecodeString(text); err == nil {
 		return key
 	}

@@ -22,8 +22,8 @@ var (
 )
 
 const (
-	// secretPrefix begins every secret (Standard Webhooks, "Signature scheme").
-	secretPrefix = "whsec_"
+	// SecretPrefix begins every secret (Standard Webhooks, "Signature scheme").
+	SecretPrefix = "whsec_"
 	// secretBytes is how much randomness a secret of ours holds; Standard
 	// Webhooks asks for minSecretBytes to maxSecretBytes.
 	secretBytes                    = 32
@@ -37,13 +37,13 @@ const (
 func newSecret() string {
 	var secret [secretBytes]byte
 	_, _ = rand.Read(secret[:]) // never fails; it ends the process instead
-	return secretPrefix + base64.StdEncoding.EncodeToString(secret[:])
+	return SecretPrefix + base64.StdEncoding.EncodeToString(secret[:])
 }
 
 // checkSecret answers an error, to be shown, for a secret that is none. There is
 // one spelling of each: what receivers decode leniently, others refuse.
 func checkSecret(secret string) error {
-	text, found := strings.CutPrefix(secret, secretPrefix)
+	text, found := strings.CutPrefix(secret, SecretPrefix)
 	key, err := base64.StdEncoding.Strict().DecodeString(text)
 	if !found || err != nil || strings.ContainsAny(text, "\r\n") || len(key) < minSecretBytes || len(key) > maxSecretBytes {
 		return errSecret
