@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/hookproxy/hookproxy/internal/pause"
 )
 
 // step is what becomes of a delivery after an attempt, in finish.lua's words.
@@ -73,13 +75,13 @@ func (f *finisher) run(ctx context.Context) {
 
 func (f *finisher) flush(ctx context.Context, batch []finished) {
 	giveUp := time.Now().Add(f.patience)
-	for pause := minBackOff; ; pause = min(2*pause, maxBackOff) {
+	for wait := minBackOff; ; wait = min(2*wait, maxBackOff) {
 		results, err := f.queue.finish(ctx, batch)
 		if err == nil {
 			f.account(batch, results)
 			return
 		}
-		if time.Now().After(giveUp) || !rest(ctx, pause) {
+		if time.Now().After(giveUp) || !pause.For(ctx, wait) {
 			f.log.Warn("attempts could not be recorded; their deliveries will be repeated", "attempts", len(batch), "error", err)
 			f.metrics.deliveries.WithLabelValues(finishedLost).Add(float64(len(batch)))
 			return
@@ -103,17 +105,5 @@ func (f *finisher) account(batch []finished, results []string) {
 			}
 		}
 		f.metrics.deliveries.WithLabelValues(label).Inc()
-	}
-}
-
-// rest waits, and answers whether it could wait to the end.
-func rest(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/hookproxy/hookproxy/internal/pause"
 )
 
 // claimMost bounds how many deliveries one claim takes.
@@ -151,6 +153,6 @@ func (o *outage) note(ctx context.Context, log *slog.Logger, err error) {
 		fallthrough
 	default:
 		o.pause = min(max(2*o.pause, minBackOff), maxBackOff)
-		rest(ctx, o.pause)
+		pause.For(ctx, o.pause)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/hookproxy/hookproxy/internal/pause"
 )
 
 const (
@@ -61,25 +63,16 @@ func (l *lane) catchUp(ctx context.Context) {
 		if l.queue == nil {
 			limit = maxPauseWithoutSpool
 		}
-		rest(ctx, pause(failures, limit, rand.Float64()))
+		pause.For(ctx, backOff(failures, limit, rand.Float64()))
 		failures++
 	}
 }
 
-// pause answers how long to wait after so many failures before: 100 ms, doubling
+// backOff answers how long to wait after so many failures before: 100 ms, doubling
 // up to limit, of which a random part up to half is taken off. random is in [0,1).
-func pause(failures int, limit time.Duration, random float64) time.Duration {
+func backOff(failures int, limit time.Duration, random float64) time.Duration {
 	full := min(firstPause<<min(failures, 10), limit)
 	return full - time.Duration(random*float64(full)/2)
-}
-
-func rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // round replays one batch, and hands over to the group when little is left.

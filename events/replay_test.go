@@ -338,17 +338,17 @@ func (redisError) RedisError()     {}
 
 func TestPausesDoubleUpToALimitLessAShare(t *testing.T) {
 	for failures, want := range []time.Duration{100, 200, 400, 800, 1600, 3200, 5000, 5000} {
-		if got := pause(failures, maxPause, 0); got != want*time.Millisecond {
+		if got := backOff(failures, maxPause, 0); got != want*time.Millisecond {
 			t.Errorf("after %d failures the pause is %s; want %s", failures, got, want*time.Millisecond)
 		}
 	}
-	if got := pause(1_000_000, maxPause, 0); got != maxPause {
+	if got := backOff(1_000_000, maxPause, 0); got != maxPause {
 		t.Errorf("after a million failures the pause is %s; want %s", got, maxPause)
 	}
-	if got := pause(2, maxPause, 0.5); got != 300*time.Millisecond {
+	if got := backOff(2, maxPause, 0.5); got != 300*time.Millisecond {
 		t.Errorf("with half of the share taken off the pause is %s; want 300ms", got)
 	}
-	if got := pause(9, maxPauseWithoutSpool, 0); got != maxPauseWithoutSpool {
+	if got := backOff(9, maxPauseWithoutSpool, 0); got != maxPauseWithoutSpool {
 		t.Errorf("without a spool the pause is %s; want %s", got, maxPauseWithoutSpool)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookproxy/hookproxy/events"
 	"github.com/hookproxy/hookproxy/identity"
+	"github.com/hookproxy/hookproxy/internal/pause"
 )
 
 const (
@@ -106,12 +107,12 @@ func (l *late) leave(size int64) {
 func (p *Proxy) answerLate(q *question, parked []events.Event) {
 	ctx, cancel := context.WithTimeout(p.late.quit, p.late.patience)
 	defer cancel()
-	user, pause := "", firstLatePause
+	user, wait := "", firstLatePause
 	if q.pending { // what has failed at once would fail again at once
-		pause = 0
+		wait = 0
 	}
-	for rest(ctx, pause) {
-		pause = min(max(2*pause, firstLatePause), maxLatePause)
+	for pause.For(ctx, wait) {
+		wait = min(max(2*wait, firstLatePause), maxLatePause)
 		if user == "" {
 			caller, err := q.answerer.Answer(ctx)
 			if errors.Is(err, identity.ErrUnavailable) {
@@ -146,16 +147,4 @@ func (p *Proxy) release(ctx context.Context, parked []events.Event, user string)
 		}
 	}
 	return left
-}
-
-// rest reports whether ctx has lasted for d.
-func rest(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

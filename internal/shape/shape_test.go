@@ -23,14 +23,15 @@ const (
 // imports is whom of our own packages each package may depend on, through
 // others too. Data travels one way, and this keeps it so.
 var imports = map[string][]string{
-	"events":             {"internal/layout"},
+	"events":             {"internal/layout", "internal/pause"},
 	"identity":           {},
-	"rules":              {"events", "internal/layout"},
-	"proxy":              {"events", "identity", "internal/layout", "rules"},
+	"rules":              {"events", "internal/layout", "internal/pause"},
+	"proxy":              {"events", "identity", "internal/layout", "internal/pause", "rules"},
 	"subscriptions":      {"identity", "internal/layout"},
-	"delivery":           {"events", "identity", "internal/addresses", "internal/layout", "subscriptions"},
+	"delivery":           {"events", "identity", "internal/addresses", "internal/layout", "internal/pause", "subscriptions"},
 	"internal/layout":    {},
 	"internal/addresses": {},
+	"internal/pause":     {},
 	"internal/redistest": {},
 	"internal/sample":    {},
 }
