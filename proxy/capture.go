@@ -88,12 +88,8 @@ func (p *Proxy) capturing(x *exchange) (c *capture) {
 	}
 	p.metrics.matches.Inc()
 	c = &capture{match: match, limits: limits, budget: &p.budget, requests: &p.requestBudget, holdFor: p.holdFor}
-	if c.limits.MaxBody <= 0 {
-		c.limits.MaxBody = rules.DefaultMaxBody
-	}
-	if c.limits.Budget <= 0 {
-		c.limits.Budget = rules.DefaultBudget
-	}
+	setDefault(&c.limits.MaxBody, rules.DefaultMaxBody)
+	setDefault(&c.limits.Budget, rules.DefaultBudget)
 	c.decoded, c.fetched = c.newLease(), c.newLease()
 	c.copyRequest(x.inbound)
 	if p.ask != nil && (match.NeedsCaller() || x.inbound.Header.Get(idempotencyKey) != "") {

@@ -192,34 +192,23 @@ func (o Options) withDefaults() Options {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
-	if o.DetachGrace <= 0 {
-		o.DetachGrace = DefaultDetachGrace
-	}
-	if o.MaxDetached <= 0 {
-		o.MaxDetached = DefaultMaxDetached
-	}
-	if o.HoldStall <= 0 {
-		o.HoldStall = DefaultHoldStall
-	}
-	if o.HoldTime <= 0 {
-		o.HoldTime = DefaultHoldTime
-	}
-	if o.FetchTimeout <= 0 {
-		o.FetchTimeout = DefaultFetchTimeout
-	}
-	if o.MaxLater <= 0 {
-		o.MaxLater = DefaultMaxLater
-	}
-	if o.CallerPatience <= 0 {
-		o.CallerPatience = DefaultCallerPatience
-	}
-	if o.LatePatience <= 0 {
-		o.LatePatience = DefaultLatePatience
-	}
-	if o.MaxLate <= 0 {
-		o.MaxLate = DefaultMaxLate
-	}
+	setDefault(&o.DetachGrace, DefaultDetachGrace)
+	setDefault(&o.MaxDetached, DefaultMaxDetached)
+	setDefault(&o.HoldStall, DefaultHoldStall)
+	setDefault(&o.HoldTime, DefaultHoldTime)
+	setDefault(&o.FetchTimeout, DefaultFetchTimeout)
+	setDefault(&o.MaxLater, DefaultMaxLater)
+	setDefault(&o.CallerPatience, DefaultCallerPatience)
+	setDefault(&o.LatePatience, DefaultLatePatience)
+	setDefault(&o.MaxLate, DefaultMaxLate)
 	return o
+}
+
+// setDefault sets an option that is not above zero.
+func setDefault[T ~int | ~int64](option *T, value T) {
+	if *option <= 0 {
+		*option = value
+	}
 }
 
 // ServeHTTP answers our own endpoints and forwards the rest. There is no mux

@@ -70,15 +70,9 @@ func NewTransport(o TransportOptions) *http.Transport {
 }
 
 func (o TransportOptions) withDefaults() TransportOptions {
-	if o.DialTimeout <= 0 {
-		o.DialTimeout = DefaultDialTimeout
-	}
-	if o.MaxIdleConnsPerHost <= 0 {
-		o.MaxIdleConnsPerHost = DefaultMaxIdleConnsPerHost
-	}
-	if o.IdleConnTimeout <= 0 {
-		o.IdleConnTimeout = DefaultIdleConnTimeout
-	}
+	setDefault(&o.DialTimeout, DefaultDialTimeout)
+	setDefault(&o.MaxIdleConnsPerHost, DefaultMaxIdleConnsPerHost)
+	setDefault(&o.IdleConnTimeout, DefaultIdleConnTimeout)
 	return o
 }
 
