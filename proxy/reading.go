@@ -110,24 +110,21 @@ func (r *reading) reason(why string) {
 // the body. What it answers is the client's to have now; more may be there once
 // ended is closed.
 func (r *reading) wait(p holdFor) (data []byte, omitted string) {
-	until := time.NewTimer(p.whole)
-	defer until.Stop()
-	look := time.NewTimer(p.stall)
+	until := time.Now().Add(p.whole)
+	look := time.NewTimer(min(p.stall, p.whole))
 	defer look.Stop()
 	for seen := 0; ; {
 		select {
 		case <-r.ended:
 			return r.data, r.omitted
-		case <-until.C:
-			return r.leave()
 		case <-look.C:
 		}
-		now := r.progress()
-		if now == seen {
+		now, left := r.progress(), time.Until(until)
+		if now == seen || left <= 0 {
 			return r.leave()
 		}
 		seen = now
-		look.Reset(p.stall)
+		look.Reset(min(p.stall, left))
 	}
 }
 
