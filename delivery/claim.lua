@@ -155,7 +155,7 @@ local function lease(s, delivery)
   s.taken[#s.taken + 1] = delivery
   local stored = redis.call('HMGET', event_key(event), 'header', 'payload')
   if not stored[1] then
-    redis.call('HDEL', tries_key(s.id), event)
+    forget(s.id, event)
     let_go = let_go + 1
     return
   end

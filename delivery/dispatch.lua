@@ -62,7 +62,7 @@ local function trim(id, most_kept, limit)
     local popped = most > 0 and redis.call('ZPOPMIN', key, most) or {}
     for i = 1, #popped, 2 do
       release(popped[i])
-      redis.call('HDEL', tries_key(id), popped[i])
+      forget(id, popped[i])
       gone = gone + 1
     end
   end

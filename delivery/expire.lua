@@ -17,7 +17,7 @@ while left > 0 do
   local events = redis.call('ZRANGEBYSCORE', dead_key(id), '-inf', at - retain, 'LIMIT', 0, left)
   for _, event in ipairs(events) do
     redis.call('ZREM', dead_key(id), event)
-    redis.call('HDEL', tries_key(id), event)
+    forget(id, event)
     release(event)
   end
   if exists(id) and #events > 0 then redis.call('HINCRBY', subscription_key(id), 'expired', #events) end

@@ -166,7 +166,7 @@ local function leave(s)
   unlease(s.id, s.ended)
   if not s.active then return end
   local key = subscription_key(s.id)
-  if #s.forget > 0 then redis.call('HDEL', tries_key(s.id), unpack(s.forget)) end
+  if #s.forget > 0 then forget(s.id, unpack(s.forget)) end
   if s.last then redis.call('HSET', key, 'last_status', s.last[1], 'last_error', s.last[2], 'last_at', at) end
   for _, field in ipairs(STATE) do
     if s[field] == nil and s.before[field] ~= nil then

@@ -17,7 +17,7 @@ while left > 0 do
     local members = left > 0 and redis.call('ZRANGE', key, 0, left - 1) or {}
     for _, event in ipairs(members) do
       redis.call('ZREM', key, event)
-      redis.call('HDEL', tries_key(id), event)
+      forget(id, event)
       release(event)
     end
     left, gone = left - #members, gone + #members

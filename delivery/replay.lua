@@ -15,7 +15,7 @@ for _, event in ipairs(returned) do
   local _, sequence = recall(id, event)
   sequence = sequence or redis.call('HINCRBY', subscription_key(id), 'seq', 1)
   redis.call('ZREM', dead_key(id), event)
-  redis.call('HDEL', tries_key(id), event)
+  forget(id, event)
   hold(queue_key(id), sequence, event)
 end
 if redis.call('EXISTS', dead_key(id)) == 0 then redis.call('ZREM', lane .. 'retained', id) end

@@ -87,15 +87,28 @@ local function hold(key, score, event)
   if redis.call('ZADD', key, 'NX', score, event) == 0 then release(event) end
 end
 
--- remember keeps what the retry and dead sets have no room for.
+-- remember keeps what the retry and dead sets have no room for: a score of the
+-- sequence and, as 1024ths, the attempts. So what has failed can be read in the
+-- order of its sequences. Written out, since Lua would round it.
 local function remember(id, event, tries, sequence)
-  redis.call('HSET', tries_key(id), event, tries .. ':' .. sequence)
+  redis.call('ZADD', tries_key(id), string.format('%.10f', tonumber(sequence) + math.min(tonumber(tries), 1023) / 1024), event)
+end
+
+-- unpack_tries answers the attempts and the sequence in a score of tries, as texts.
+local function unpack_tries(score)
+  local sequence = math.floor(tonumber(score))
+  return string.format('%.0f', (tonumber(score) - sequence) * 1024), string.format('%.0f', sequence)
 end
 
 -- recall answers what remember kept: attempts, sequence, or nil for both.
 local function recall(id, event)
-  return string.match(redis.call('HGET', tries_key(id), event) or '', '^(%d+):(%d+)$')
+  local score = redis.call('ZSCORE', tries_key(id), event)
+  if score then return unpack_tries(score) end
+  return nil
 end
+
+-- forget lets go of what remember kept of an event, or of several.
+local function forget(id, ...) redis.call('ZREM', tries_key(id), ...) end
 
 -- A lease is a member of leases: subscription|event|sequence|attempts|token.
 -- The token is new with each claim, so that a member tells one holder from the next.

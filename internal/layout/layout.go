@@ -19,7 +19,7 @@
 //	hookproxy:{0}:event:<id>                     HASH    header, payload, refs: what still refers to it; whole, unless dispatch broke off
 //	hookproxy:{0}:queue:<subscription>           ZSET    deliveries never tried, by sequence
 //	hookproxy:{0}:retry:<subscription>           ZSET    deliveries to try again, by due time in ms
-//	hookproxy:{0}:tries:<subscription>           HASH    "attempts:sequence" per delivery that has failed
+//	hookproxy:{0}:tries:<subscription>           ZSET    deliveries that have failed, by sequence + attempts/1024
 //	hookproxy:{0}:turn                           STRING  counts turns given out in runnable
 //	hookproxy:{0}:runnable                       ZSET    subscriptions worth a visit, by turn
 //	hookproxy:{0}:waiting                        ZSET    subscriptions with something to come, by when
@@ -132,7 +132,7 @@ func (l Lane) Queue(subscription string) string { return l.Prefix + "queue:" + s
 // Retry is the ZSET of a subscription's deliveries to try again.
 func (l Lane) Retry(subscription string) string { return l.Prefix + "retry:" + subscription }
 
-// Tries is the HASH of attempts so far, for deliveries that have failed.
+// Tries is the ZSET of deliveries that have failed, by sequence + attempts/1024.
 func (l Lane) Tries(subscription string) string { return l.Prefix + "tries:" + subscription }
 
 // Dead is the ZSET of a subscription's deliveries given up.

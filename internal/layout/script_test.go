@@ -76,6 +76,28 @@ func TestThereIsAtMostOneWakeToken(t *testing.T) {
 	})
 }
 
+func TestWhatHasFailedIsRememberedInTheOrderOfItsSequences(t *testing.T) {
+	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
+		got, err := eval(t, s, `
+remember('x', 'late', 3, '5000000001')
+remember('x', 'early', '0', 7)
+remember('x', 'never ends', 5000, 8)
+forget('x', 'unknown', 'never ends')
+remember('x', 'middle', 1023, '5000000000')
+local found = redis.call('ZRANGE', tries_key('x'), 0, -1)
+for i, event in ipairs({'late', 'early', 'middle'}) do
+  local tries, sequence = recall('x', event)
+  found[#found + 1] = tries .. ' of ' .. sequence
+end
+found[#found + 1] = tostring(recall('x', 'never ends'))
+return found`).StringSlice()
+		want := []string{"early", "middle", "late", "3 of 5000000001", "0 of 7", "1023 of 5000000000", "nil"}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("remembered are %q, %v; want %q", got, err, want)
+		}
+	})
+}
+
 func TestTheLastDeliveryFreesTheEvent(t *testing.T) {
 	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
 		s.Client.HSet(t.Context(), lane.Event("x"), "refs", 2, "payload", "{}")
