@@ -14,7 +14,7 @@
 --            events left, deleted subscriptions left, runnable subscriptions left,
 --            1 if dead letters have expired},
 --           {lease, header, payload, target URL, secret, format, previous secret
---           while it holds or ""} ...}
+--           while it holds or "", signature, headers} ...}
 --
 -- Fairness. Subscriptions are visited in turn, and each gives one delivery
 -- before any gives a second; who has more takes a new turn behind all others.
@@ -120,7 +120,7 @@ end
 -- look answers what a visit to a subscription may take, nil for nothing at all.
 local function look(id, share)
   local fields = redis.call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format',
-    'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until')
+    'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until', 'signature', 'headers')
   if fields[1] ~= '1' then return nil end
   local s = { id = id, fields = fields, taken = {}, leases = {}, ordered = fields[5] == '1' }
   if (tonumber(fields[9] or '') or 0) > at then
@@ -164,7 +164,8 @@ local function lease(s, delivery)
   s.leases[#s.leases + 1] = member
   local payload, f = stored[2] or '', s.fields
   bytes = bytes + #payload
-  claimed[#claimed + 1] = { member, stored[1], payload, f[2] or '', f[3] or '', f[4] or '', s.previous }
+  claimed[#claimed + 1] = { member, stored[1], payload, f[2] or '', f[3] or '', f[4] or '', s.previous,
+    f[12] or '', f[13] or '' }
 end
 
 -- set_aside tells whether a subscription has nothing to do but retries, for which

@@ -35,7 +35,7 @@ func (e *Engine) deliver(ctx context.Context, l *lane, d *delivery) {
 // waits for a hook that does not come looks there first.
 func levelOf(a attempt) slog.Level {
 	switch {
-	case a.class == classSealed:
+	case a.class == classSealed || a.class == classNoKey:
 		return slog.LevelError
 	case a.outcome == Delivered || a.outcome == Released:
 		return slog.LevelDebug
@@ -50,10 +50,15 @@ func (e *Engine) attempt(ctx context.Context, d *delivery) attempt {
 	if err := e.unseal(d); err != nil {
 		return attempt{outcome: Released, class: classSealed, after: ownFaultPause, err: err}
 	}
+	if d.asymmetric() {
+		if d.keys = e.options.SigningKeys.Of(d.subscription); d.keys == nil {
+			return attempt{outcome: Released, class: classNoKey, after: ownFaultPause, err: errNoKey}
+		}
+	}
 	return e.sender.send(ctx, d)
 }
 
-// unseal makes the secrets ready to sign with. Where the key is not there that
+// unseal makes the secrets ready to sign with, and the headers ready to send. Where the key is not there that
 // they were sealed with, the fault is the operator's: nothing goes out unsigned,
 // and no attempt is charged.
 func (e *Engine) unseal(d *delivery) (err error) {
@@ -62,6 +67,9 @@ func (e *Engine) unseal(d *delivery) (err error) {
 	}
 	if d.previousSecret, err = e.options.Secrets.Open(d.subscription, d.previousSecret); err != nil {
 		return fmt.Errorf("previous secret: %w", err)
+	}
+	if d.headers, err = e.options.Secrets.OpenHeaders(d.subscription, d.keptHeaders); err != nil {
+		return fmt.Errorf("headers: %w", err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"strconv"
@@ -26,12 +27,23 @@ type delivery struct {
 	target, secret, format string
 	// previousSecret signs as well while receivers change over; empty otherwise.
 	previousSecret string
+	// signature is one of the subscriptions.Signature… constants, or empty for the default.
+	signature string
+	// keptHeaders are the owner's own headers as Redis has them; headers are those
+	// to be sent.
+	keptHeaders string
+	headers     map[string]string
+	// keys sign v1a; nil where that is not asked for.
+	keys []ed25519.PrivateKey
 }
 
 var errAnswer = errors.New("a script answered what was not expected")
 
 // leaseParts: subscription|event|sequence|attempts|token, as claim.lua writes it.
 const leaseParts = 5
+
+// deliveryParts is how many texts claim.lua answers for each delivery.
+const deliveryParts = 9
 
 // readClaimed reads claim.lua's answer.
 func readClaimed(rows []any) (claimed, error) {
@@ -70,13 +82,13 @@ func integers(row any, count int) ([]int64, error) {
 	return n, nil
 }
 
-// readDelivery reads {lease, header, payload, target URL, secret, format, previous secret}.
+// readDelivery reads {lease, header, payload, target URL, secret, format, previous secret, signature, headers}.
 func readDelivery(row any) (*delivery, error) {
 	values, ok := row.([]any)
-	if !ok || len(values) != 7 {
+	if !ok || len(values) != deliveryParts {
 		return nil, fmt.Errorf("%w: a delivery, but got %T", errAnswer, row)
 	}
-	var text [7]string
+	var text [deliveryParts]string
 	for i, v := range values {
 		if text[i], ok = v.(string); !ok {
 			return nil, fmt.Errorf("%w: a string, but got %T", errAnswer, v)
@@ -86,7 +98,10 @@ func readDelivery(row any) (*delivery, error) {
 	if len(parts) != leaseParts {
 		return nil, fmt.Errorf("%w: lease %q", errAnswer, text[0])
 	}
-	d := &delivery{lease: text[0], subscription: parts[0], target: text[3], secret: text[4], format: text[5], previousSecret: text[6]}
+	d := &delivery{
+		lease: text[0], subscription: parts[0], target: text[3], secret: text[4], format: text[5], previousSecret: text[6],
+		signature: text[7], keptHeaders: text[8],
+	}
 	var errSequence, errTries error
 	d.sequence, errSequence = strconv.ParseInt(parts[2], 10, 64)
 	d.tries, errTries = strconv.Atoi(parts[3])

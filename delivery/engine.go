@@ -71,6 +71,9 @@ type Options struct {
 	// Secrets opens the secrets that deliveries are signed with. Nil: they are
 	// kept as they are.
 	Secrets *subscriptions.Sealer
+	// SigningKeys sign for subscriptions that ask for v1a. Nil: what is for those
+	// waits, uncharged.
+	SigningKeys *subscriptions.SigningKeys
 	// Addresses tells which target addresses may be dialled. Zero: public ones.
 	Addresses addresses.Policy
 	// Workers bounds the deliveries under way in this process. Zero: DefaultWorkers.

@@ -45,6 +45,7 @@ const (
 	classUnreadable = "event_unreadable"
 	classOurDNS     = "own_dns"
 	classSealed     = "secret_sealed"
+	classNoKey      = "signing_key_missing"
 	classShutdown   = "shutdown"
 )
 

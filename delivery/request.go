@@ -91,6 +91,9 @@ func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*h
 	}
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	h := req.Header // its keys are written as http.Header canonicalizes them
+	for name, value := range d.headers {
+		h[http.CanonicalHeaderKey(name)] = []string{value} // first: none takes the place of ours
+	}
 	h["Content-Type"] = contentType
 	h["User-Agent"] = []string{agent}
 	h["X-Hook-Event"] = []string{d.event.Name}
@@ -98,9 +101,11 @@ func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*h
 	h["X-Hook-Subscription"] = []string{d.subscription}
 	h["X-Hook-Sequence"] = []string{strconv.FormatInt(d.sequence, 10)}
 	h["X-Hook-Attempt"] = []string{strconv.Itoa(d.tries + 1)}
-	h["X-Hook-Signature"] = []string{hookSignature(d.secret, body)}
-	if d.previousSecret != "" {
-		h["X-Hook-Signature-Previous"] = []string{hookSignature(d.previousSecret, body)}
+	if d.symmetric() {
+		h["X-Hook-Signature"] = []string{hookSignature(d.secret, body)}
+		if d.previousSecret != "" {
+			h["X-Hook-Signature-Previous"] = []string{hookSignature(d.previousSecret, body)}
+		}
 	}
 	h["Webhook-Id"] = []string{d.event.ID}
 	h["Webhook-Timestamp"] = []string{timestamp}

@@ -1,14 +1,19 @@
 package delivery
 
 import (
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"strings"
 
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
+
+// errNoKey says that a subscription wants v1a signatures, and nothing to make them with is there.
+var errNoKey = errors.New("no signing key is set")
 
 // hookSignature is X-Hook-Signature: hex HMAC-SHA256 of the body. Its key is the
 // secret's whole text, prefix and all, so that a receiver needs no decoding.
@@ -27,14 +32,35 @@ func standardSignature(secret, id, timestamp string, body []byte) string {
 	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// signatures answers webhook-signature: one, or two while the secret is being
-// changed, the newer first (Standard Webhooks, "Signature scheme").
+// asymmetricSignature is a v1a signature: ed25519 over the same content.
+func asymmetricSignature(key ed25519.PrivateKey, id, timestamp string, body []byte) string {
+	content := append([]byte(id+"."+timestamp+"."), body...)
+	return "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(key, content))
+}
+
+// symmetric tells whether the subscription wants signatures by its secret.
+func (d *delivery) symmetric() bool { return d.signature != subscriptions.SignatureV1A }
+
+// asymmetric tells whether it wants signatures by its key pair.
+func (d *delivery) asymmetric() bool {
+	return d.signature == subscriptions.SignatureV1A || d.signature == subscriptions.SignatureBoth
+}
+
+// signatures answers webhook-signature: a space between two where the secret or
+// the keys are being changed, or both kinds are wanted, the newer first (Standard
+// Webhooks, "Signature scheme").
 func (d *delivery) signatures(timestamp string, body []byte) string {
-	signature := standardSignature(d.secret, d.event.ID, timestamp, body)
-	if d.previousSecret != "" {
-		signature += " " + standardSignature(d.previousSecret, d.event.ID, timestamp, body)
+	var all []string
+	if d.symmetric() {
+		all = append(all, standardSignature(d.secret, d.event.ID, timestamp, body))
+		if d.previousSecret != "" {
+			all = append(all, standardSignature(d.previousSecret, d.event.ID, timestamp, body))
+		}
 	}
-	return signature
+	for _, key := range d.keys {
+		all = append(all, asymmetricSignature(key, d.event.ID, timestamp, body))
+	}
+	return strings.Join(all, " ")
 }
 
 // signingKey decodes a secret. One that is not base64 is its own key: a

@@ -17,7 +17,7 @@
 -- ARGV[7]  seconds for which the key is remembered
 -- ARGV[8]  1 to change nothing where there is such a subscription already
 -- then     field, value … with user, event, format, target_url, active, secret,
---          description, metadata and expires_at
+--          description, metadata, expires_at, signature and headers
 -- result   {word, values of FIELDS}: created, existing, replayed or ask (there
 --          is one already, which stays as it is)
 --          {word}: user_limit, total_limit, reused (the key, with another

@@ -67,9 +67,10 @@ func (s *Store) Create(ctx context.Context, user string, sub Subscription, key s
 	if err != nil {
 		return Subscription{}, "", err
 	}
-	name, request := keyOf(user, key, owned, sub.Secret)
+	name, request := keyOf(user, key, owned, sub.Secret, sub.Headers)
 	id, secret := newID(lane), cmp.Or(sub.Secret, newSecret())
 	owned["user"], owned["secret"] = user, s.secrets.Seal(id, secret)
+	owned["headers"] = s.secrets.sealHeaders(id, sub.Headers)
 	run := func(ask bool) (string, Subscription, error) {
 		reply, err := createScript.Run(ctx, s.client, lane, owned.arguments(s.offset(), id, s.maxPerUser, room,
 			name, request, int(keyKept.Seconds()), flag(ask))...).Slice()
@@ -122,11 +123,11 @@ func (s *Store) room(ctx context.Context, lane layout.Lane) (int, error) {
 
 // keyOf answers the name under which an idempotency key is kept, which holds
 // neither the key nor the user, and what tells its request from another.
-func keyOf(user, key string, owned record, secret string) (name, request string) {
+func keyOf(user, key string, owned record, secret string, headers map[string]string) (name, request string) {
 	if key == "" {
 		return "", ""
 	}
-	text, _ := json.Marshal([]any{owned, secret}) // a map of texts always encodes, in the order of its keys
+	text, _ := json.Marshal([]any{owned, secret, headers}) // maps of texts always encode, in the order of their keys
 	return digestOf(strconv.Itoa(len(user)) + ":" + user + key), digestOf(string(text))
 }
 

@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -46,7 +47,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request, user string) erro
 	}
 	list := make([]resource, len(page))
 	for i, sub := range page {
-		list[i] = resourceOf(sub)
+		list[i] = h.resource(sub)
 	}
 	h.ok(w, http.StatusOK, list)
 	return nil
@@ -206,14 +207,25 @@ func idOf(r *http.Request) string {
 	return id
 }
 
+// resource answers a subscription as its owner sees it.
+func (h *handler) resource(s Subscription) resource {
+	shown := resourceOf(s)
+	if s.Signature != SignatureV1 {
+		for _, key := range h.keys.public(s.ID) {
+			shown.PublicKeys = append(shown.PublicKeys, publicPrefix+base64.StdEncoding.EncodeToString(key))
+		}
+	}
+	return shown
+}
+
 func (h *handler) show(w http.ResponseWriter, status int, sub Subscription) {
 	w.Header().Set("ETag", quoted(sub.ETag))
-	h.ok(w, status, resourceOf(sub))
+	h.ok(w, status, h.resource(sub))
 }
 
 // showSecret shows a new secret, which is never shown again.
 func (h *handler) showSecret(w http.ResponseWriter, status int, sub Subscription) {
-	shown := resourceOf(sub)
+	shown := h.resource(sub)
 	shown.Secret = sub.Secret
 	w.Header().Set("ETag", quoted(sub.ETag))
 	h.ok(w, status, shown)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +12,7 @@ import (
 )
 
 // settable names the fields of a subscription that a subscriber may set.
-const settable = "event, events, target_url, format, active, description, metadata and expiration_date"
+const settable = "event, events, target_url, format, signature, headers, active, description, metadata and expiration_date"
 
 // form takes fields out of a body one by one. What is left at the end is
 // unknown.
@@ -193,8 +194,8 @@ func merge(current Subscription, patch []member) ([]member, error) {
 			// They are two names of one thing: the patch's takes the place of both.
 			delete(whole, "event")
 			delete(whole, "events")
-		case m.name == "metadata" && m.value[0] == '{':
-			merged, err := mergeObject(whole["metadata"], m.value)
+		case (m.name == "metadata" || m.name == "headers") && m.value[0] == '{':
+			merged, err := mergeObject(m.name, whole[m.name], m.value)
 			if err != nil {
 				return nil, err
 			}
@@ -225,11 +226,11 @@ func membersOf(object map[string]json.RawMessage) []member {
 }
 
 // mergeObject applies a patch to an object whose values are not objects.
-func mergeObject(object, patch json.RawMessage) (json.RawMessage, error) {
+func mergeObject(field string, object, patch json.RawMessage) (json.RawMessage, error) {
 	members, err := parseObject(patch)
 	if bad, ok := errors.AsType[violations](err); ok {
 		for i := range bad {
-			bad[i].Field = strings.TrimSuffix("metadata."+bad[i].Field, ".")
+			bad[i].Field = strings.TrimSuffix(field+"."+bad[i].Field, ".")
 		}
 		return nil, bad
 	}
@@ -243,6 +244,9 @@ func mergeObject(object, patch json.RawMessage) (json.RawMessage, error) {
 		}
 	}
 	for _, m := range members {
+		if field == "headers" {
+			m.name = http.CanonicalHeaderKey(m.name) // as they are kept: case tells no two apart
+		}
 		if string(m.value) == "null" {
 			delete(merged, m.name)
 		} else {

@@ -49,6 +49,10 @@ type HandlerOptions struct {
 	// sent to. Nil means that all may. Names are not resolved here.
 	AllowTarget func(netip.Addr) error
 
+	// SigningKeys is what v1a signatures are made with, for their public halves.
+	// Nil: nobody may ask for such signatures.
+	SigningKeys *SigningKeys
+
 	Log     *slog.Logger // nil: nothing is logged
 	Metrics *Metrics     // nil: counted on a registry that nobody reads
 }
@@ -63,6 +67,7 @@ type handler struct {
 
 	path, eventsPath string // with their slash
 	credentials      []string
+	keys             *SigningKeys
 }
 
 // NewHandler makes the endpoints:
@@ -70,16 +75,19 @@ type handler struct {
 //	GET, POST                <path>
 //	GET, PUT, PATCH, DELETE  <path>{id}/
 //	POST                     <path>{id}/rotate-secret/
+//	GET                      <path>{id}/jwks.json
 //	GET                      <path>openapi.json
 //	GET                      <events path>
 //
-// Each needs a caller, and shows and changes only that caller's subscriptions.
+// Each but jwks.json needs a caller, and shows and changes only that caller's
+// subscriptions.
 func NewHandler(o HandlerOptions) http.Handler {
 	o = o.withDefaults()
 	h := &handler{
 		store: o.Store, identity: o.Identity, events: o.Events, log: o.Log,
-		check: checker{events: o.Events, allowTarget: o.AllowTarget},
+		check: checker{events: o.Events, allowTarget: o.AllowTarget, asymmetric: o.SigningKeys != nil},
 		path:  slashed(o.Path), eventsPath: slashed(o.EventsPath), credentials: o.Credentials,
+		keys: o.SigningKeys,
 	}
 	// SkipClean and UseEncodedPath: paths are taken as they are, and never
 	// answered with a redirect that changes a POST into a GET.
@@ -92,6 +100,7 @@ func NewHandler(o HandlerOptions) http.Handler {
 		http.MethodGet: h.get, http.MethodPut: h.replace, http.MethodPatch: h.patch, http.MethodDelete: h.delete,
 	})
 	h.route(router, slashed(o.Path)+"{id:[^/]+}/rotate-secret", actions{http.MethodPost: h.rotate})
+	router.Handle(slashed(o.Path)+"{id:[^/]+}/jwks.json", http.HandlerFunc(h.jwks))
 	return o.Metrics.count(router)
 }
 
@@ -185,8 +194,8 @@ func checkOrigin(r *http.Request) error {
 	return nil
 }
 
-// write answers with JSON. Nothing here may be kept by a cache: it belongs to
-// one caller.
+// write answers with JSON. Nothing that belongs to one caller may be kept by a
+// cache; what does not says so before.
 func (h *handler) write(w http.ResponseWriter, status int, contentType string, value any) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
@@ -198,7 +207,9 @@ func (h *handler) write(w http.ResponseWriter, status int, contentType string, v
 	}
 	header := w.Header()
 	header.Set("Content-Type", contentType)
-	header.Set("Cache-Control", "no-store")
+	if header.Get("Cache-Control") == "" {
+		header.Set("Cache-Control", "no-store")
+	}
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes()) // a client that has left needs no answer

@@ -28,6 +28,8 @@ const (
 type checker struct {
 	events      func() []string
 	allowTarget func(netip.Addr) error
+	// asymmetric tells that there are keys for v1a signatures.
+	asymmetric bool
 }
 
 // create reads the body of a POST.
@@ -59,6 +61,7 @@ func (c checker) replace(body []member, current Subscription) (Subscription, err
 		f.same(moving, func(string) bool { return true })
 	}
 	f.moment("previous_secret_until")
+	f.texts("public_keys")
 	sub := c.read(f, current)
 	return sub, f.done()
 }
@@ -88,6 +91,9 @@ func (c checker) read(f *form, unchanged Subscription) Subscription {
 			f.bad.add("format", "must be one of "+strings.Join(formats, ", "))
 		}
 	}
+	sub.Signature = c.readSignature(f, unchanged.Signature)
+	sub.Headers = readHeaders(f, unchanged.Headers)
+	sub.HeadersSealed = unchanged.HeadersSealed && len(sub.Headers) == 0
 	if active, given := f.flag("active"); given {
 		sub.Active = active
 	}
@@ -105,6 +111,19 @@ func (c checker) read(f *form, unchanged Subscription) Subscription {
 		}
 	}
 	return sub
+}
+
+func (c checker) readSignature(f *form, unchanged string) string {
+	signature, given := f.text("signature")
+	switch {
+	case !given:
+		return SignatureV1
+	case !slices.Contains(signatures, signature):
+		f.bad.add("signature", "must be one of "+strings.Join(signatures, ", "))
+	case signature != SignatureV1 && signature != unchanged && !c.asymmetric:
+		f.bad.add("signature", "must be v1: no key to sign otherwise is set here")
+	}
+	return signature
 }
 
 // readEvents takes event, events, or both where they agree, as they do in what

@@ -90,6 +90,12 @@ func (d document) paths() object {
 				answers(http.StatusOK, "With the new secret", "Subscription"), "parameters", []object{ifMatch},
 				"requestBody", object{"required": false, "content": content("application/json", "Rotation")}),
 		},
+		d.path + "{id}/jwks.json": object{
+			"parameters": id,
+			"get": operation("getKeys", "What a subscription's v1a signatures are checked with, the newest first", object{
+				"200": object{"description": "A JSON Web Key Set (RFC 7517)", "content": object{"application/jwk-set+json": object{"schema": object{"type": "object"}}}},
+			}, "security", []object{}),
+		},
 		d.path + "openapi.json": object{
 			"get": operation("getDescription", "This document", object{
 				"200": object{"description": "This document", "content": object{"application/json": object{"schema": object{"type": "object"}}}},

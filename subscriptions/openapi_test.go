@@ -38,7 +38,7 @@ func TestTheDescriptionIsValidAndHasTheRealPathsAndSchemes(t *testing.T) {
 	if !doc.IsOpenAPI31OrLater() {
 		t.Errorf("it is OpenAPI %s", doc.OpenAPI)
 	}
-	want := []string{"/hooks/events/", "/hooks/subs/", "/hooks/subs/openapi.json", "/hooks/subs/{id}/", "/hooks/subs/{id}/rotate-secret"}
+	want := []string{"/hooks/events/", "/hooks/subs/", "/hooks/subs/openapi.json", "/hooks/subs/{id}/", "/hooks/subs/{id}/jwks.json", "/hooks/subs/{id}/rotate-secret"}
 	if got := doc.Paths.Keys(); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
 		t.Errorf("the paths are %q", got)
 	}

@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"cmp"
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
@@ -17,11 +18,12 @@ import (
 var fields = []string{
 	"id", "user", "event", "format", "target_url", "active", "inactive_reason", "created_at", "updated_at",
 	"active_since", "inactive_since", "description", "metadata", "expires_at",
-	"previous_secret_until", "secret", "previous_secret",
+	"previous_secret_until", "signature", "secret", "previous_secret", "headers",
 }
 
-// secretFields are those that do not count into an ETag.
-var secretFields = []string{"secret", "previous_secret"}
+// secretFields are those that do not count into an ETag: it would let whoever may
+// read it try out guesses at them. Their changes show in updated_at.
+var secretFields = []string{"secret", "previous_secret", "headers"}
 
 // record is a subscription's hash: the values of fields, by name.
 type record map[string]string
@@ -58,7 +60,7 @@ func (r record) decode() (s Subscription, found bool, err error) {
 	s = Subscription{
 		ID: r["id"], User: r["user"], Events: strings.Fields(r["event"]), Format: r["format"], TargetURL: r["target_url"],
 		Active: r["active"] == "1", InactiveReason: r["inactive_reason"], Description: r["description"],
-		Secret: r["secret"], ETag: r.etag(),
+		Secret: r["secret"], ETag: r.etag(), Signature: cmp.Or(r["signature"], SignatureV1),
 	}
 	since := "active_since"
 	if !s.Active {
@@ -101,7 +103,10 @@ func (r record) time(field string) (time.Time, error) {
 func (s Subscription) owned() (record, error) {
 	r := record{
 		"event": joinEvents(s.Events), "format": s.Format, "target_url": s.TargetURL, "active": flag(s.Active),
-		"description": s.Description, "metadata": "", "expires_at": "",
+		"description": s.Description, "metadata": "", "expires_at": "", "signature": s.Signature,
+	}
+	if s.Signature == SignatureV1 {
+		r["signature"] = "" // as it is kept of those older than the choice
 	}
 	if len(s.Metadata) > 0 {
 		metadata, err := json.Marshal(s.Metadata)

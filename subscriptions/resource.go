@@ -22,7 +22,10 @@ type resource struct {
 	CreatedAt      string            `json:"created_at"`
 	UpdatedAt      string            `json:"updated_at"`
 	SecretUntil    *string           `json:"previous_secret_until"`
-	Secret         string            `json:"secret,omitempty"` // where it is new alone
+	Signature      string            `json:"signature"`
+	Headers        map[string]string `json:"headers"`               // each value redacted
+	PublicKeys     []string          `json:"public_keys,omitempty"` // where signed by a key pair
+	Secret         string            `json:"secret,omitempty"`      // where it is new alone
 }
 
 func resourceOf(s Subscription) resource {
@@ -31,6 +34,7 @@ func resourceOf(s Subscription) resource {
 		State: s.State(), StateReason: s.InactiveReason, StateSince: s.StateSince.Format(timeFormat),
 		Description: s.Description, Metadata: s.Metadata,
 		CreatedAt: s.CreatedAt.Format(timeFormat), UpdatedAt: s.UpdatedAt.Format(timeFormat),
+		Signature: s.Signature, Headers: redactHeaders(s.Headers),
 	}
 	if len(s.Events) == 1 {
 		shown.Event = s.Events[0]
@@ -52,5 +56,6 @@ func (r resource) settable() map[string]any {
 	return map[string]any{
 		"events": r.Events, "format": r.Format, "target_url": r.TargetURL, "active": r.Active,
 		"description": r.Description, "metadata": r.Metadata, "expiration_date": r.ExpirationDate,
+		"signature": r.Signature, "headers": r.Headers,
 	}
 }

@@ -42,6 +42,8 @@ func settableSchemas() object {
 		"events":          object{"type": "array", "items": text, "minItems": 1, "maxItems": maxEvents, "uniqueItems": true},
 		"target_url":      object{"type": "string", "format": "uri", "maxLength": maxTarget},
 		"format":          object{"type": "string", "enum": formats, "default": FormatRESTHooks},
+		"signature":       object{"type": "string", "enum": signatures, "default": SignatureV1, "description": "v1 signs by the secret, v1a by a key pair of the subscription's own: see public_keys, and {id}/jwks.json."},
+		"headers":         headersSchema(text),
 		"active":          object{"type": "boolean", "default": true},
 		"description":     object{"type": "string", "maxLength": maxDescription},
 		"metadata":        metadataSchema(object{"type": "string", "maxLength": maxMetadataValue}),
@@ -53,6 +55,13 @@ func metadataSchema(value object) object {
 	return object{
 		"type": "object", "maxProperties": maxMetadata, "additionalProperties": value,
 		"propertyNames": object{"minLength": 1, "maxLength": maxMetadataKey},
+	}
+}
+
+func headersSchema(value object) object {
+	return object{
+		"type": "object", "maxProperties": maxHeaders, "additionalProperties": value,
+		"description": "Sent with each delivery, in place of none that is sent anyway. Values are answered as " + Redacted + ", which stands for the value that is kept.",
 	}
 }
 
@@ -81,7 +90,8 @@ func serverSchemas() object {
 		"id": text, "user": text, "state": object{"type": "string", "enum": []string{StatePending, StateActive, StatePaused, StateDisabled}},
 		"state_reason": object{"type": "string", "enum": []string{"", InactiveByOwner, InactiveByFailure, InactiveUntilConfirmed}},
 		"state_since":  moment, "created_at": moment, "updated_at": moment, "previous_secret_until": noMoment,
-		"secret": object{"type": "string", "description": "Signs deliveries. In an answer where it is new alone."},
+		"public_keys": object{"type": "array", "items": text, "description": "whpk_ and base64: what v1a signatures are checked with. There where signature is not v1."},
+		"secret":      object{"type": "string", "description": "Signs deliveries. In an answer where it is new alone."},
 	}
 }
 
@@ -117,6 +127,9 @@ func patchSchema() object {
 	metadata := metadataSchema(object{"type": []string{"string", "null"}, "maxLength": maxMetadataValue})
 	metadata["type"] = []string{"object", "null"}
 	fields["metadata"] = metadata
+	headers := headersSchema(object{"type": []string{"string", "null"}})
+	headers["type"] = []string{"object", "null"}
+	fields["headers"] = headers
 	for name, schema := range serverSchemas() {
 		fields[name] = schema
 	}
@@ -130,7 +143,7 @@ func subscriptionSchema() object {
 		"type": "object", "properties": fields,
 		"required": []string{
 			"id", "user", "events", "format", "target_url", "active", "state", "state_reason", "state_since", "description", "metadata",
-			"expiration_date", "created_at", "updated_at", "previous_secret_until",
+			"expiration_date", "created_at", "updated_at", "previous_secret_until", "signature", "headers",
 		},
 	}
 }
@@ -146,9 +159,9 @@ func (d document) webhooks() object {
 			"parameters": []object{
 				header("X-Hook-Event", "The event's name."), header("X-Hook-Id", "The event's id, the same on every attempt."),
 				header("X-Hook-Subscription", "The subscription's id."), header("X-Hook-Sequence", "Counts up for each subscription."),
-				header("X-Hook-Signature", "Hex HMAC-SHA256 of the body, keyed with the whole secret."),
+				header("X-Hook-Signature", "Hex HMAC-SHA256 of the body, keyed with the whole secret. Not with signature v1a."),
 				header("webhook-id", "As X-Hook-Id (Standard Webhooks)."), header("webhook-timestamp", "Seconds since 1970."),
-				header("webhook-signature", "v1 signatures (Standard Webhooks), a space between two."),
+				header("webhook-signature", "v1 and v1a signatures (Standard Webhooks), a space between two."),
 			},
 			"requestBody": object{"required": true, "content": object{"application/json": object{"schema": hookSchema(event)}}},
 			"responses": object{

@@ -162,7 +162,8 @@ func (s *Store) read(ctx context.Context, lane layout.Lane, user string, ids []s
 }
 
 // Update replaces what an owner sets of the user's subscription sub.ID: Events,
-// Format, TargetURL, Active, Description, Metadata and ExpiresAt. It answers
+// Format, Signature, Headers, TargetURL, Active, Description, Metadata and
+// ExpiresAt. It answers
 // ErrNotFound where there is none, ErrDuplicate, and, where sub.ETag is not
 // empty and no longer the subscription's, ErrChanged. Setting it active clears
 // what counted against its target and has what was kept delivered.
@@ -174,6 +175,9 @@ func (s *Store) Update(ctx context.Context, user string, sub Subscription) (Subs
 	owned, err := sub.owned()
 	if err != nil {
 		return Subscription{}, err
+	}
+	if !sub.HeadersSealed {
+		owned["headers"] = s.secrets.sealHeaders(sub.ID, sub.Headers)
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
@@ -225,14 +229,20 @@ func (s *Store) owned(user, id string) (layout.Lane, bool) {
 	return lane, ok && user != "" && lane == s.layout.Of(user)
 }
 
-// decode reads the values of fields. A secret that cannot be opened is left out:
-// its owner can still see and delete the subscription, and rotate the secret.
+// decode reads the values of fields. What cannot be opened is left out: the owner
+// can still see and delete the subscription, rotate its secret and set headers anew.
 func (s *Store) decode(values []any) (sub Subscription, found bool, err error) {
-	sub, found, err = readRecord(values).decode()
-	if found {
-		if sub.Secret, err = s.secrets.Open(sub.ID, sub.Secret); errors.Is(err, ErrSealed) {
-			sub.Secret, err = "", nil
-		}
+	r := readRecord(values)
+	sub, found, err = r.decode()
+	if err != nil || !found {
+		return sub, found, err
+	}
+	if sub.Secret, err = s.secrets.Open(sub.ID, sub.Secret); err != nil && !errors.Is(err, ErrSealed) {
+		return sub, found, err
+	}
+	sub.Headers, err = s.secrets.OpenHeaders(sub.ID, r["headers"])
+	if errors.Is(err, ErrSealed) {
+		sub.HeadersSealed, err = true, nil
 	}
 	return sub, found, err
 }

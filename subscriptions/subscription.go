@@ -30,6 +30,21 @@ const (
 // formats are all of them, the default first.
 var formats = []string{FormatRESTHooks, FormatRaw, FormatStandard, FormatCloudEvents}
 
+// What a subscription may have its deliveries signed with (Standard Webhooks,
+// §Signature scheme).
+const (
+	// SignatureV1 is HMAC-SHA256 by the secret. The default.
+	SignatureV1 = "v1"
+	// SignatureV1A is ed25519 by a key pair of the subscription's own, and nothing
+	// by the secret.
+	SignatureV1A = "v1a"
+	// SignatureBoth is a signature of each kind.
+	SignatureBoth = "both"
+)
+
+// signatures are all of them, the default first.
+var signatures = []string{SignatureV1, SignatureV1A, SignatureBoth}
+
 // Why a subscription is inactive.
 const (
 	// InactiveByOwner: its owner set active to false.
@@ -83,6 +98,14 @@ type Subscription struct {
 	// shown to the subscriber once, when it is new. Empty where it cannot be
 	// opened (see Sealer).
 	Secret string
+	// Signature is one of the Signature… constants.
+	Signature string
+	// Headers are sent along with each delivery, by their canonical names. Their
+	// values are secrets: whoever shows a subscription shows the names alone.
+	Headers map[string]string
+	// HeadersSealed tells that there are headers which cannot be opened (see
+	// Sealer). An Update without Headers then leaves them as they are.
+	HeadersSealed bool
 	// PreviousSecretUntil is until when deliveries are signed with the secret
 	// before this one too. Zero where there was none.
 	PreviousSecretUntil time.Time

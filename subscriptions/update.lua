@@ -10,7 +10,7 @@
 -- ARGV[3]  user
 -- ARGV[4]  the etag that it must have, or '' for whatever it has
 -- then     field, value … of event, format, target_url, active, description,
---          metadata and expires_at; what is left out stays
+--          metadata, expires_at, signature and headers; what is left out stays
 -- result   {updated, values of FIELDS}, or {word}: missing, where the user has
 --          no such subscription; conflict, where it has another etag; duplicate,
 --          where another sends these events to this target

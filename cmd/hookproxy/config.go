@@ -32,6 +32,8 @@ type config struct {
 	spool    string                // empty for none
 	secrets  *subscriptions.Sealer // nil where secrets are kept as they are
 
+	signingKeys *subscriptions.SigningKeys // nil where there are none
+
 	trustedProxies, allowNetworks []netip.Prefix
 
 	certificate *tls.Certificate // nil for plain HTTP
@@ -138,6 +140,7 @@ func (r *settingReader) readStore(s settings, c *config) {
 		r.refuse("namespace", s.Namespace, "is not 1 to 64 of a-z, 0-9, -, _ and .")
 	}
 	c.secrets = r.sealer(s.SecretKey)
+	c.signingKeys = r.signingKeys(s.SigningKey)
 	switch s.Spool {
 	case none:
 	case "":
@@ -158,22 +161,32 @@ func (r *settingReader) readStore(s settings, c *config) {
 	c.redis = options
 }
 
-// sealer answers what secrets are kept with, nil for as they are. A refusal
-// shows nothing of the keys.
+// sealer answers what secrets are kept with, nil for as they are.
 func (r *settingReader) sealer(keys string) *subscriptions.Sealer {
+	return keyed(r, "secret-key", keys, subscriptions.NewSealer)
+}
+
+// signingKeys answers what v1a signatures are made with, nil for none.
+func (r *settingReader) signingKeys(keys string) *subscriptions.SigningKeys {
+	return keyed(r, "signing-key", keys, subscriptions.NewSigningKeys)
+}
+
+// keyed makes something of a setting's keys, nil where there are none. A refusal
+// shows nothing of them.
+func keyed[T any](r *settingReader, flag, keys string, make func([][]byte) (*T, error)) *T {
 	if keys == "" {
 		return nil
 	}
 	parsed, err := subscriptions.ParseKeys(keys)
 	if err != nil {
-		r.refuse("secret-key", "…", "cannot be used: %v", err)
+		r.refuse(flag, "…", "cannot be used: %v", err)
 		return nil
 	}
-	sealer, err := subscriptions.NewSealer(parsed)
+	made, err := make(parsed)
 	if err != nil {
-		r.refuse("secret-key", "…", "cannot be used: %v", err)
+		r.refuse(flag, "…", "cannot be used: %v", err)
 	}
-	return sealer
+	return made
 }
 
 // validNamespace keeps braces out, which would move the hash tag of every key.

@@ -49,8 +49,8 @@ func (p *program) openFront(context.Context) error {
 		Own: subscriptions.NewHandler(subscriptions.HandlerOptions{
 			Store: p.store, Identity: callers, Events: c.rules.Events,
 			Path: paths.Path, EventsPath: paths.EventsPath, AllowTarget: p.addresses().Check,
-			Credentials: credentialHeaders(c.rules),
-			Log:         p.log, Metrics: subscriptions.NewMetrics(p.registry),
+			Credentials: credentialHeaders(c.rules), SigningKeys: c.signingKeys,
+			Log: p.log, Metrics: subscriptions.NewMetrics(p.registry),
 		}),
 		OwnPaths:       []string{paths.Path, paths.EventsPath},
 		TrustedProxies: c.trustedProxies, Log: p.log, Metrics: proxy.NewMetrics(p.registry),
@@ -87,7 +87,7 @@ func (p *program) openEngine(context.Context) error {
 		return nil
 	}
 	engine, err := delivery.New(delivery.Options{
-		Client: p.redis, Layout: p.config.layout, Subscriptions: p.store, Secrets: p.config.secrets, Addresses: p.addresses(),
+		Client: p.redis, Layout: p.config.layout, Subscriptions: p.store, Secrets: p.config.secrets, SigningKeys: p.config.signingKeys, Addresses: p.addresses(),
 		Workers: p.config.workers, MaxBacklog: p.config.rules.Subscriptions.MaxBacklog,
 		DrainTimeout: p.workShare(), Version: version(), Log: p.log, Metrics: delivery.NewMetrics(p.registry),
 	})

@@ -39,11 +39,12 @@ type settings struct {
 	Rules    string `default:"rules.yaml" env:"HOOKPROXY_RULES" placeholder:"FILE" help:"The rules file."`
 	Role     string `default:"all" env:"HOOKPROXY_ROLE" help:"all, proxy (forward and publish) or deliver (workers only)."`
 
-	Redis     string `default:"redis://127.0.0.1:6379" env:"HOOKPROXY_REDIS" placeholder:"URL" help:"redis://, rediss://, several addresses for a cluster, ?master_name= for Sentinel; or embedded, which keeps nothing."`
-	Namespace string `default:"hookproxy" env:"HOOKPROXY_NAMESPACE" help:"First part of every Redis key."`
-	Lanes     int    `default:"1" env:"HOOKPROXY_LANES" help:"Hash slots that users are spread over; more than 1 on a cluster only, and fixed once used."`
-	SecretKey string `name:"secret-key" env:"HOOKPROXY_SECRET_KEY" placeholder:"BASE64" help:"Key that subscriptions' secrets are kept encrypted with: 32 bytes in base64; several with commas, of which the first encrypts. Better set in the environment, where others do not see it."`
-	Spool     string `default:"hookproxy.spool" env:"HOOKPROXY_SPOOL" placeholder:"FILE" help:"Where events wait while Redis is away; none to go without."`
+	Redis      string `default:"redis://127.0.0.1:6379" env:"HOOKPROXY_REDIS" placeholder:"URL" help:"redis://, rediss://, several addresses for a cluster, ?master_name= for Sentinel; or embedded, which keeps nothing."`
+	Namespace  string `default:"hookproxy" env:"HOOKPROXY_NAMESPACE" help:"First part of every Redis key."`
+	Lanes      int    `default:"1" env:"HOOKPROXY_LANES" help:"Hash slots that users are spread over; more than 1 on a cluster only, and fixed once used."`
+	SecretKey  string `name:"secret-key" env:"HOOKPROXY_SECRET_KEY" placeholder:"BASE64" help:"Key that subscriptions' secrets are kept encrypted with: 32 bytes in base64; several with commas, of which the first encrypts. Better set in the environment, where others do not see it."`
+	SigningKey string `name:"signing-key" env:"HOOKPROXY_SIGNING_KEY" placeholder:"BASE64" help:"Key that subscriptions' key pairs for v1a signatures are made from: 32 bytes in base64; several with commas, all of which sign. Better set in the environment, where others do not see it."`
+	Spool      string `default:"hookproxy.spool" env:"HOOKPROXY_SPOOL" placeholder:"FILE" help:"Where events wait while Redis is away; none to go without."`
 
 	Admin          string   `default:"127.0.0.1:9901" env:"HOOKPROXY_ADMIN" help:"Address of /healthz, /readyz and /metrics; none to go without."`
 	TrustedProxies []string `name:"trusted-proxies" env:"HOOKPROXY_TRUSTED_PROXIES" placeholder:"CIDR" help:"Peers whose X-Forwarded-* and identity headers are believed."`
