@@ -15,11 +15,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrNowhere says that an event is not safe: neither Redis nor the spool took
-// it in time. It is joined with what each of them said. The event may arrive
-// nevertheless, where one of them took it after the deadline.
-var ErrNowhere = errors.New("neither Redis nor the spool took the event")
-
 // DefaultDeadline is how long Redis has to acknowledge a batch of events.
 const DefaultDeadline = 250 * time.Millisecond
 
@@ -118,8 +113,8 @@ func (e *entry) settle(to string, err error) {
 }
 
 // Publish returns when every event of the batch is safe: acknowledged by Redis
-// or fsynced in the spool. It answers ErrNowhere, joined with the causes, where
-// one of them is not; the others may be safe then.
+// or fsynced in the spool. Where one of them is not it answers a LostError,
+// which wraps ErrNowhere and the causes, and says which.
 //
 // It does not stop when ctx does, which serves the log alone: what happened at
 // the API has happened, whether or not the client still waits. Its own deadlines
@@ -174,10 +169,10 @@ func (p *Publisher) handIn(batch []Event, entries []*entry) {
 // and answers Publish's error.
 func (p *Publisher) report(ctx context.Context, batch []Event, entries []*entry) error {
 	var errs []error
-	lost := 0
+	var lost []int
 	for i, e := range entries {
 		if e.err != nil {
-			lost++
+			lost = append(lost, i)
 			if !slices.Contains(errs, e.err) { // a lane gives the same one to all it fails
 				errs = append(errs, e.err)
 			}
@@ -190,15 +185,15 @@ func (p *Publisher) report(ctx context.Context, batch []Event, entries []*entry)
 				slog.String("event", batch[i].Name), slog.String("id", batch[i].ID), slog.String("reason", reason))
 		}
 	}
-	if lost == 0 {
+	if len(lost) == 0 {
 		return nil
 	}
 	err := errors.Join(errs...)
-	p.metrics.lost.Add(float64(lost))
-	if count, due := p.losses.add(lost, time.Now()); due {
+	p.metrics.lost.Add(float64(len(lost)))
+	if count, due := p.losses.add(len(lost), time.Now()); due {
 		p.log.LogAttrs(ctx, slog.LevelError, "EVENTS LOST", slog.Int("count", count), slog.Any("error", err))
 	}
-	return err
+	return &LostError{Lost: lost, Err: err}
 }
 
 // Run replays the spool and finds out when Redis is back, until ctx is done;

@@ -50,6 +50,22 @@ func TestAStrictRulesClientHearsOfNoSuccessWhoseEventIsNowhere(t *testing.T) {
 	}
 }
 
+func TestOnlyTheLossOfAStrictRulesOwnEventIsAnError(t *testing.T) {
+	for place, want := range []int{http.StatusServiceUnavailable, http.StatusCreated} {
+		s, p := capturing(t, strictly, serve(t, created(`{"id":7}`)), nil)
+		p.err = &events.LostError{Lost: []int{place}, Err: events.ErrNowhere}
+		if res, body := s.do(t, "POST /strict", "{}"); res.StatusCode != want {
+			t.Errorf("with event %d lost: %d %s; want %d", place, res.StatusCode, body, want)
+		}
+		if got := counted(t, s.proxy.metrics.events); got != "lost:nowhere published:" {
+			t.Errorf("counted as %q; want one lost and one published", got)
+		}
+		if log := s.log.String(); !strings.Contains(log, "result=lost") {
+			t.Error(log)
+		}
+	}
+}
+
 func TestAStrictRulesClientHearsOfASuccessWhoseEventIsSafe(t *testing.T) {
 	s, p := capturing(t, strictly, serve(t, created(`{"id":7}`)), nil)
 	if res, body := s.do(t, "POST /strict", "{}"); res.StatusCode != http.StatusCreated || body != `{"id":7}` {

@@ -55,8 +55,8 @@ type Identifier interface {
 
 // Publisher puts events where they are safe.
 type Publisher interface {
-	// Publish returns when every event is safe, or events.ErrNowhere where
-	// none can be. It logs its own failures.
+	// Publish returns when every event is safe, or an events.LostError that
+	// says which are not. It logs its own failures.
 	Publish(ctx context.Context, batch []events.Event) error
 }
 

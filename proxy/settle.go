@@ -77,13 +77,9 @@ func (p *Proxy) publish(f *finished, match matcher, c *capture) error {
 	// answered is published, however late. The publisher has its own deadline.
 	failed := p.publisher.Publish(context.WithoutCancel(f.x.inbound.Context()), batch.events)
 	p.count(c, batch.events, failed)
-	switch {
-	case failed == nil:
-		p.askLater(f.question, batch.events)
-	case batch.strict:
-		return errNotSafe
-	}
-	return nil
+	safe, err := batch.judge(failed)
+	p.askLater(f.question, safe)
+	return err
 }
 
 // finished is an exchange whose response is complete, as the rules see it.
@@ -136,7 +132,21 @@ func (p *Proxy) asked(x *exchange) *rules.Exchange {
 // batch is the events of one exchange that are to be published together.
 type batch struct {
 	events []events.Event
-	strict bool // one of them is of a strict rule
+	strict []bool // per event, whether its rule is
+}
+
+// judge answers the events that are safe after Publish has answered failed, and
+// errNotSafe where one of a strict rule is not.
+func (b batch) judge(failed error) (safe []events.Event, err error) {
+	for i, e := range b.events {
+		switch {
+		case !events.Lost(failed, i):
+			safe = append(safe, e)
+		case b.strict[i]:
+			err = errNotSafe
+		}
+	}
+	return safe, err
 }
 
 // batchOf makes events of results, and notes those that are none. c is nil
@@ -161,7 +171,7 @@ func (p *Proxy) batchOf(f *finished, results []rules.Result, c *capture) batch {
 			continue
 		}
 		b.events = append(b.events, e)
-		b.strict = b.strict || result.Rule.Strict()
+		b.strict = append(b.strict, result.Rule.Strict())
 	}
 	return b
 }
@@ -206,12 +216,13 @@ func idOf(result rules.Result, f *finished) string {
 
 // count notes what became of the events.
 func (p *Proxy) count(c *capture, batch []events.Event, err error) {
-	for _, e := range batch {
+	for i, e := range batch {
 		result, reason := resultPublished, e.Omitted
+		lost := events.Lost(err, i)
 		switch {
-		case errors.Is(err, events.ErrNowhere):
+		case lost && errors.Is(err, events.ErrNowhere):
 			result, reason = resultLost, "nowhere"
-		case err != nil:
+		case lost:
 			result, reason = resultLost, "error"
 		case e.Parked != "":
 			result, reason = resultParked, e.Parked
@@ -230,7 +241,9 @@ func (c *capture) note(name, result string) {
 	if name != "" && !slices.Contains(c.events, name) {
 		c.events = append(c.events, name)
 	}
-	c.result = result
+	if c.result != resultLost { // which the other events of the exchange do not outweigh
+		c.result = result
+	}
 }
 
 // survive keeps a bug on the way to an event from hurting the API. Defer it;
