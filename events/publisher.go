@@ -57,6 +57,7 @@ type Publisher struct {
 	client  redis.UniversalClient
 	layout  layout.Layout
 	lanes   []*lane
+	spool   *Spool // nil: none
 	log     *slog.Logger
 	metrics *Metrics
 	losses  losses
@@ -82,7 +83,7 @@ func NewPublisher(o Options) *Publisher {
 	}
 	warnOfSlowClient(o.Client, o.Log)
 	o.Metrics.spool.Store(o.Spool)
-	p := &Publisher{client: o.Client, layout: o.Layout, log: o.Log, metrics: o.Metrics}
+	p := &Publisher{client: o.Client, layout: o.Layout, spool: o.Spool, log: o.Log, metrics: o.Metrics}
 	for _, at := range o.Layout.All() {
 		p.lanes = append(p.lanes, newLane(at, o))
 	}
@@ -203,6 +204,9 @@ func (p *Publisher) report(ctx context.Context, batch []Event, entries []*entry)
 // next start. The Spool is closed after that, by whoever opened it.
 func (p *Publisher) Run(ctx context.Context) error {
 	var replays sync.WaitGroup
+	if p.spool != nil {
+		replays.Go(func() { p.spool.mend(ctx) }) // ends with ctx, waited for below
+	}
 	for _, l := range p.lanes {
 		replays.Go(func() { l.replay(ctx) }) // ends with ctx, waited for below
 	}

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 	"time"
@@ -59,17 +60,22 @@ func (q *queue) put(elements []element) error {
 		apply: func(tx *bolt.Tx) error { return appendAll(tx.Bucket(q.bucket), records) },
 		after: func() {
 			q.spool.bytes.Add(size)
-			q.mu.Lock()
-			defer q.mu.Unlock()
-			if q.events == 0 {
-				q.oldest = at
-			}
-			q.events += len(records)
-			if q.filled != nil {
-				q.filled()
-			}
+			q.added(len(records), at)
 		},
 	})
+}
+
+// added counts elements that the disk has from now on.
+func (q *queue) added(n int, at time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.events == 0 {
+		q.oldest = at
+	}
+	q.events += n
+	if q.filled != nil {
+		q.filled()
+	}
 }
 
 func appendAll(b *bolt.Bucket, records [][]byte) error {
@@ -86,24 +92,33 @@ func appendAll(b *bolt.Bucket, records [][]byte) error {
 	return nil
 }
 
-// read answers the oldest elements, at most n of them and, but for the first,
-// at most size bytes.
-func (q *queue) read(n, size int) (batch []spooled, err error) {
+// read answers the oldest elements behind the one with the key after, or of all
+// where that is nil: at most n of them and, but for the first, at most size bytes.
+func (q *queue) read(after []byte, n, size int) (batch []spooled, err error) {
 	err = q.spool.guard(func() error {
 		return q.spool.db.View(func(tx *bolt.Tx) error {
-			c := tx.Bucket(q.bucket).Cursor()
-			for key, record := c.First(); key != nil && len(batch) < n; key, record = c.Next() {
-				if size -= len(record); size < 0 && len(batch) > 0 {
-					return nil
-				}
-				// The transaction's memory is the file's, and gone with it.
-				e, err := decodeRecord(slices.Clone(record))
-				batch = append(batch, spooled{key: slices.Clone(key), element: e, err: err})
-			}
+			batch = readAfter(tx.Bucket(q.bucket), after, n, size)
 			return nil
 		})
 	})
 	return batch, err
+}
+
+func readAfter(b *bolt.Bucket, after []byte, n, size int) (batch []spooled) {
+	c := b.Cursor()
+	key, record := c.Seek(after)
+	if after != nil && bytes.Equal(key, after) {
+		key, record = c.Next()
+	}
+	for ; key != nil && len(batch) < n; key, record = c.Next() {
+		if size -= len(record); size < 0 && len(batch) > 0 {
+			break
+		}
+		// The transaction's memory is the file's, and gone with it.
+		e, err := decodeRecord(slices.Clone(record))
+		batch = append(batch, spooled{key: slices.Clone(key), element: e, err: err})
+	}
+	return batch
 }
 
 // drop removes elements that Redis has. Dropping one again does nothing.

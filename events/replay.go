@@ -165,7 +165,7 @@ func (l *lane) forget() error {
 
 // readable answers the oldest elements; those that cannot be read are set aside.
 func (l *lane) readable(size int) ([]spooled, error) {
-	batch, err := l.queue.read(l.limit, size)
+	batch, err := l.queue.read(nil, l.limit, size)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -48,15 +49,23 @@ type Spool struct {
 
 	broken  atomic.Pointer[error]
 	stalled atomic.Pointer[change]
-	bytes   atomic.Int64
-	refused atomic.Int64
-	closing sync.Once
+	failing atomic.Pointer[error] // how the last write ended; nil: well
+	trial   atomic.Int64          // bytes to find out with whether it would end well now
+	ailing  chan struct{}         // has a token while mend may have something to do
+	// mendEvery is the constant, but in tests.
+	mendEvery time.Duration
+	log       *slog.Logger
+	bytes     atomic.Int64
+	refused   atomic.Int64
+	closing   sync.Once
 }
 
 // change is one write to the spool.
 type change struct {
 	// grows is by how many bytes at most; 0 is never refused for lack of room.
 	grows int64
+	// size is what it writes, where that is not grows.
+	size int64
 	// apply makes the change. It runs in a transaction shared with other
 	// changes, so an error from it fails all of them.
 	apply func(tx *bolt.Tx) error
@@ -140,6 +149,7 @@ func (s *Spool) write(c *change) error {
 		return c.err
 	case <-ctx.Done():
 		s.stalled.Store(c)
+		s.note(ErrSpoolStalled, c.grows+c.size)
 		return ErrSpoolStalled
 	}
 }
@@ -161,21 +171,29 @@ func (s *Spool) hangs() bool {
 // commit puts changes on the disk in one transaction. Only the group calls it,
 // so no other change alters the size meanwhile.
 func (s *Spool) commit(changes []*change) {
-	size := s.Bytes()
+	size, written := s.Bytes(), int64(0)
 	var fit []*change
+	full := false
 	for _, c := range changes {
 		if c.grows > 0 && size+c.grows > s.max {
-			c.err = ErrSpoolFull
+			c.err, full = ErrSpoolFull, true
 			close(c.done)
 			continue
 		}
 		size += c.grows
+		written += c.grows + c.size
 		fit = append(fit, c)
+	}
+	if full {
+		s.note(ErrSpoolFull, 0)
 	}
 	if len(fit) == 0 {
 		return
 	}
 	err := s.guard(func() error { return s.db.Update(applyAll(fit)) })
+	if err != nil || !full {
+		s.note(err, written)
+	}
 	for _, c := range fit {
 		if err == nil {
 			c.after()

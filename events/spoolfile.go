@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -62,13 +63,18 @@ type SpoolOptions struct {
 	// Patience is how long a write may take before it counts as failed, so that
 	// a hanging disk does not hold requests; zero means DefaultSpoolPatience.
 	Patience time.Duration
+	// Log is where a disk that fails in use is told, and its recovery. Nil: nowhere.
+	Log *slog.Logger
 }
 
 // OpenSpool opens the spool in a file, or creates it there, readable for the
 // process' user only. It answers ErrSpoolLocked, ErrSpoolCorrupt, ErrSpoolVersion
 // or ErrSpoolLanes, or the file system's error, each with the path.
 func OpenSpool(path string, o SpoolOptions) (*Spool, error) {
-	s := &Spool{path: path, max: o.MaxBytes, patience: o.Patience}
+	s := &Spool{path: path, max: o.MaxBytes, patience: o.Patience, log: o.Log, mendEvery: mendEvery, ailing: make(chan struct{}, 1)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
 	if s.max <= 0 {
 		s.max = DefaultSpoolBytes
 	}
@@ -76,13 +82,13 @@ func OpenSpool(path string, o SpoolOptions) (*Spool, error) {
 		s.patience = DefaultSpoolPatience
 	}
 	for _, lane := range o.Layout.All() {
-		s.queues = append(s.queues, &queue{spool: s, bucket: []byte("lane " + strconv.Itoa(lane.Number))})
+		s.queues = append(s.queues, &queue{spool: s, bucket: laneBucket(lane.Number)})
 	}
 	s.changes.commit = s.commit
 	s.changes.take = func(waiting []*change) int { return len(waiting) }
 	if err := guarded(s.open); err != nil {
 		s.abandon(err)
-		return nil, fmt.Errorf("open spool %s: %w", path, openError(err))
+		return nil, fmt.Errorf("open spool %s: %w", path, openError(path, err))
 	}
 	return s, nil
 }
@@ -104,14 +110,14 @@ func (s *Spool) open() error {
 	s.db, err = bolt.Open(s.path, spoolMode, &bolt.Options{
 		Timeout:      spoolLockTimeout,
 		FreelistType: bolt.FreelistMapType,
-		OpenFile: func(name string, flag int, mode os.FileMode) (file *os.File, err error) {
-			s.file, err = os.OpenFile(name, flag, mode)
-			return s.file, err
-		},
+		OpenFile:     s.openFile,
 	})
 	if err != nil {
 		return err
 	}
+	// A file that was there may be open to others. Where it is not ours to
+	// close, whoever made it so meant it.
+	_ = s.file.Chmod(spoolMode)
 	if fresh {
 		if err := syncDirectory(filepath.Dir(s.path)); err != nil {
 			return err
@@ -121,6 +127,11 @@ func (s *Spool) open() error {
 		return err
 	}
 	return s.db.Update(s.prepare)
+}
+
+func (s *Spool) openFile(name string, flag int, mode os.FileMode) (file *os.File, err error) {
+	s.file, err = os.OpenFile(name, flag, mode)
+	return s.file, err
 }
 
 // syncDirectory has a new file's name survive a power cut, as its content does.
@@ -133,57 +144,67 @@ func syncDirectory(path string) error {
 	return dir.Sync()
 }
 
-// openError puts a name to why the file cannot be opened.
-func openError(err error) error {
-	var path *fs.PathError
+// openError puts a name to why the file at path cannot be opened.
+func openError(path string, err error) error {
+	var failed *fs.PathError
 	var errno syscall.Errno
 	switch {
 	case errors.Is(err, ErrSpoolVersion), errors.Is(err, ErrSpoolLanes), errors.Is(err, ErrSpoolCorrupt):
 		return err
 	case errors.Is(err, bolterrors.ErrTimeout):
+		if holder := lockHolder(path); holder != "" {
+			return fmt.Errorf("%w (%s)", ErrSpoolLocked, holder)
+		}
 		return ErrSpoolLocked
-	case errors.As(err, &path), errors.As(err, &errno):
+	case errors.As(err, &failed), errors.As(err, &errno):
 		return err
 	}
 	return fmt.Errorf("%w (%w)", ErrSpoolCorrupt, err)
 }
 
-// verify refuses a file that lacks its end, is another program's, or newer.
+// verify refuses a file that verifyFile does, and one with events for another
+// number of lanes.
 func (s *Spool) verify(tx *bolt.Tx) error {
-	info, err := s.file.Stat()
-	if err != nil {
+	lanes, err := s.verifyFile(tx)
+	if err != nil || lanes == len(s.queues) {
 		return err
 	}
+	return tx.ForEach(func(name []byte, b *bolt.Bucket) error {
+		if first, _ := b.Cursor().First(); first != nil && string(name) != string(metaBucket) && string(name) != string(refusedBucket) {
+			return fmt.Errorf("%w (%d there, %d here)", ErrSpoolLanes, lanes, len(s.queues))
+		}
+		return nil
+	})
+}
+
+// verifyFile refuses a file that lacks its end, is another program's, or newer.
+// It answers how many lanes it was written with; none where it is empty.
+func (s *Spool) verifyFile(tx *bolt.Tx) (lanes int, err error) {
+	info, err := s.file.Stat()
+	if err != nil {
+		return 0, err
+	}
 	if info.Size() < tx.Size() {
-		return fmt.Errorf("%w (it has %d bytes of %d)", ErrSpoolCorrupt, info.Size(), tx.Size())
+		return 0, fmt.Errorf("%w (it has %d bytes of %d)", ErrSpoolCorrupt, info.Size(), tx.Size())
 	}
 	meta := tx.Bucket(metaBucket)
 	if meta == nil {
 		if first, _ := tx.Cursor().First(); first != nil {
-			return fmt.Errorf("%w (it is the database of something else)", ErrSpoolCorrupt)
+			return 0, fmt.Errorf("%w (it is the database of something else)", ErrSpoolCorrupt)
 		}
-		return nil
+		return 0, nil
 	}
 	format, err := strconv.Atoi(string(meta.Get(formatKey)))
 	if err != nil {
-		return fmt.Errorf("%w (format: %w)", ErrSpoolCorrupt, err)
+		return 0, fmt.Errorf("%w (format: %w)", ErrSpoolCorrupt, err)
 	}
 	if format > spoolFormat {
-		return fmt.Errorf("%w (format %d, known is %d)", ErrSpoolVersion, format, spoolFormat)
+		return 0, fmt.Errorf("%w (format %d, known is %d)", ErrSpoolVersion, format, spoolFormat)
 	}
-	return s.verifyLanes(tx, string(meta.Get(lanesKey)))
-}
-
-func (s *Spool) verifyLanes(tx *bolt.Tx, lanes string) error {
-	if lanes == strconv.Itoa(len(s.queues)) {
-		return nil
+	if lanes, err = strconv.Atoi(string(meta.Get(lanesKey))); err != nil {
+		return 0, fmt.Errorf("%w (lanes: %w)", ErrSpoolCorrupt, err)
 	}
-	return tx.ForEach(func(name []byte, b *bolt.Bucket) error {
-		if first, _ := b.Cursor().First(); first != nil && string(name) != string(metaBucket) && string(name) != string(refusedBucket) {
-			return fmt.Errorf("%w (%s there, %d here)", ErrSpoolLanes, lanes, len(s.queues))
-		}
-		return nil
-	})
+	return lanes, nil
 }
 
 // prepare makes the buckets where there are none and counts what is in them.

@@ -65,7 +65,7 @@ func TestASpoolWithEventsKeepsItsNumberOfLanes(t *testing.T) {
 	wantOpenError(t, path, SpoolOptions{}, ErrSpoolLanes)
 	s := openSpool(t, path, two)
 	for _, q := range s.queues {
-		batch, err := q.read(2000, 1<<20)
+		batch, err := q.read(nil, 2000, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}

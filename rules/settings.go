@@ -82,7 +82,7 @@ func (p *parser) capture(n *yaml.Node, file *File) {
 // size answers a number of bytes: a whole number, or one with a unit.
 func (p *parser) size(n *yaml.Node, what string, most int64) int64 {
 	if n.Kind == yaml.ScalarNode {
-		if size, ok := parseSize(n.Value); ok && size >= 1 && size <= most {
+		if size, ok := ParseSize(n.Value); ok && size >= 1 && size <= most {
 			return size
 		}
 	}
@@ -90,7 +90,9 @@ func (p *parser) size(n *yaml.Node, what string, most int64) int64 {
 	return most
 }
 
-func parseSize(text string) (int64, bool) {
+// ParseSize reads a number of bytes as rules.yaml has them: "65536", "512KiB",
+// "2MB". ok is false for anything else, and for more than fits.
+func ParseSize(text string) (size int64, ok bool) {
 	digits := strings.TrimRight(text, "BKMGTibkmgt ")
 	unit := int64(0)
 	switch strings.TrimSpace(text[len(digits):]) {

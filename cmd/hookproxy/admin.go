@@ -16,8 +16,8 @@ type health struct {
 	redis func() string
 	// spooled answers how many events wait in the spool.
 	spooled func() int
-	// spool is how the spool was found at the start.
-	spool string
+	// spool answers how the spool is.
+	spool func() string
 }
 
 // readiness is the body of /readyz.
@@ -26,7 +26,7 @@ type readiness struct {
 	// stopped, before the start and while draining.
 	Status  string `json:"status"`
 	Redis   string `json:"redis"` // ok, away or refused
-	Spool   string `json:"spool"` // ok, none or failed
+	Spool   string `json:"spool"` // ok, none, full or failed
 	Spooled int    `json:"spooled"`
 }
 
@@ -37,8 +37,8 @@ type readiness struct {
 // It waits for nobody: an orchestrator that has to wait for Redis through us
 // would take away the API.
 func (h *health) read() (readiness, int) {
-	state := readiness{Status: "ok", Redis: h.redis(), Spool: h.spool, Spooled: h.spooled()}
-	if state.Redis != redisOK || state.Spool == spoolFailed || state.Spooled > 0 {
+	state := readiness{Status: "ok", Redis: h.redis(), Spool: h.spool(), Spooled: h.spooled()}
+	if state.Redis != redisOK || state.Spool == spoolFailed || state.Spool == spoolFull || state.Spooled > 0 {
 		state.Status = "degraded"
 	}
 	if !h.serving.Load() {

@@ -25,12 +25,13 @@ type config struct {
 	proxies       bool   // forwards and publishes
 	delivers      bool   // runs the workers
 
-	upstream *url.URL // nil where nothing is forwarded
-	rules    *rules.File
-	redis    *redis.UniversalOptions // nil for embedded
-	layout   layout.Layout
-	spool    string                // empty for none
-	secrets  *subscriptions.Sealer // nil where secrets are kept as they are
+	upstream   *url.URL // nil where nothing is forwarded
+	rules      *rules.File
+	redis      *redis.UniversalOptions // nil for embedded
+	layout     layout.Layout
+	spool      string // empty for none
+	spoolBytes int64
+	secrets    *subscriptions.Sealer // nil where secrets are kept as they are
 
 	signingKeys *subscriptions.SigningKeys // nil where there are none
 
@@ -147,6 +148,10 @@ func (r *settingReader) readStore(s settings, c *config) {
 		r.refuse("spool", s.Spool, "names no file; to go without a spool, say none")
 	default:
 		c.spool = s.Spool
+	}
+	var ok bool
+	if c.spoolBytes, ok = rules.ParseSize(s.SpoolBytes); !ok || c.spoolBytes < minSpoolBytes {
+		r.refuse("spool-bytes", s.SpoolBytes, "is not a size of 1MiB or more, such as 512MiB or 4GiB")
 	}
 	if s.Redis == redisEmbedded {
 		if s.Role != roleAll {

@@ -147,7 +147,7 @@ func (p *program) announce() {
 	}
 	if p.front != nil {
 		p.log.Info("forwarding", "listen", p.front.url(), "upstream", p.config.upstream.String(), "rules", len(p.config.rules.Rules))
-		if p.health.spool == spoolNone {
+		if p.health.spool() == spoolNone {
 			p.log.Warn("no spool: an event that Redis does not take at once is lost")
 		}
 	}

@@ -29,6 +29,8 @@ const defaultRules = "rules.yaml"
 const (
 	maxWorkers = 10_000
 	maxLanes   = 1024
+	// minSpoolBytes is room for one event of the size that is captured by default.
+	minSpoolBytes = 1 << 20
 )
 
 // settings is where and how hookproxy runs; what it does is in rules.yaml.
@@ -45,6 +47,7 @@ type settings struct {
 	SecretKey  string `name:"secret-key" env:"HOOKPROXY_SECRET_KEY" placeholder:"BASE64" help:"Key that subscriptions' secrets are kept encrypted with: 32 bytes in base64; several with commas, of which the first encrypts. Better set in the environment, where others do not see it."`
 	SigningKey string `name:"signing-key" env:"HOOKPROXY_SIGNING_KEY" placeholder:"BASE64" help:"Key that subscriptions' key pairs for v1a signatures are made from: 32 bytes in base64; several with commas, all of which sign. Better set in the environment, where others do not see it."`
 	Spool      string `default:"hookproxy.spool" env:"HOOKPROXY_SPOOL" placeholder:"FILE" help:"Where events wait while Redis is away; none to go without."`
+	SpoolBytes string `name:"spool-bytes" default:"1GiB" env:"HOOKPROXY_SPOOL_BYTES" placeholder:"SIZE" help:"How much the spool may hold."`
 
 	Admin          string   `default:"127.0.0.1:9901" env:"HOOKPROXY_ADMIN" help:"Address of /healthz, /readyz and /metrics; none to go without."`
 	TrustedProxies []string `name:"trusted-proxies" env:"HOOKPROXY_TRUSTED_PROXIES" placeholder:"CIDR" help:"Peers whose X-Forwarded-* and identity headers are believed."`

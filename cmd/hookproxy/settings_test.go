@@ -37,6 +37,8 @@ func TestABadSettingIsRefusedNamingKeyAndValue(t *testing.T) {
 		{[]string{"--upstream", "http://h?token=hush"}, `"http://h?…" has more than`},
 		{[]string{"--upstream", "http://h:70000"}, `"http://h:70000" has a port`},
 		{[]string{"--spool", ""}, `--spool (HOOKPROXY_SPOOL): "" names no file`},
+		{[]string{"--spool-bytes", "1TB"}, `--spool-bytes (HOOKPROXY_SPOOL_BYTES): "1TB" is not a size of 1MiB or more`},
+		{[]string{"--spool-bytes", "64KiB"}, `"64KiB" is not a size`},
 		{[]string{"--lanes", "1025"}, `"1025" is not a number from 1 to 1024`},
 		{[]string{"--workers", "10001"}, `"10001" is not a number from 1 to 10000`},
 		{[]string{"--redis", "embedded", "--role", "proxy"}, `"embedded" lives inside one process`},

@@ -18,7 +18,8 @@ import (
 const (
 	spoolOK     = "ok"
 	spoolNone   = "none"   // by --spool none
-	spoolFailed = "failed" // its disk did not let it open
+	spoolFull   = "full"   // it holds --spool-bytes already
+	spoolFailed = "failed" // its disk did not let it open, or fails now
 )
 
 // diskFailures are errors of the disk and not of the settings. With them the
@@ -76,21 +77,35 @@ func (p *program) openSpool() error {
 	if p.config.spool == "" {
 		return nil
 	}
-	up := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "hookproxy_spool_up", Help: "1 where the spool could be opened, else 0; absent where there is to be none.",
+	p.health.spool = func() string { return spoolFailed }
+	p.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "hookproxy_spool_up", Help: "1 where the spool takes events, else 0; absent where there is to be none.",
+	}, func() float64 {
+		if p.health.spool() == spoolOK {
+			return 1
+		}
+		return 0
+	}))
+	spool, err := spoolOpener{p.openSpoolFile, time.Now, p.log}.get(p.config.spool, events.SpoolOptions{
+		Layout: p.config.layout, MaxBytes: p.config.spoolBytes, Log: p.log,
 	})
-	p.registry.MustRegister(up)
-	spool, err := spoolOpener{p.openSpoolFile, time.Now, p.log}.get(p.config.spool, events.SpoolOptions{Layout: p.config.layout})
-	if err != nil {
+	if err != nil || spool == nil {
 		return err
 	}
-	if spool == nil {
-		p.health.spool = spoolFailed
-		return nil
-	}
-	up.Set(1)
-	p.health.spool, p.health.spooled = spoolOK, spool.Len
+	p.health.spool = func() string { return stateOf(spool.Err()) }
+	p.health.spooled = spool.Len
 	p.closers.add(spool.Close)
 	p.spool = spool
 	return nil
+}
+
+// stateOf answers what a spool is whose last write ended so.
+func stateOf(err error) string {
+	switch {
+	case err == nil:
+		return spoolOK
+	case errors.Is(err, events.ErrSpoolFull):
+		return spoolFull
+	}
+	return spoolFailed
 }

@@ -58,7 +58,7 @@ func (p *program) runEngine(ctx context.Context) error {
 }
 
 func (p *program) openPublisher(context.Context) error {
-	p.health.spool, p.health.spooled = spoolNone, func() int { return 0 }
+	p.health.spool, p.health.spooled = func() string { return spoolNone }, func() int { return 0 }
 	if !p.config.proxies {
 		return nil
 	}
