@@ -12,7 +12,7 @@
 -- ARGV[8]  ms for which a dead letter is kept
 -- result   {{ms to the next due retry or lapse or -1, lapsed leases, deliveries let go,
 --            events left, deleted subscriptions left, runnable subscriptions left,
---            1 if dead letters have expired},
+--            1 if dead letters have expired, redeliveries due},
 --           {lease, header, payload, target URL, secret, format, previous secret
 --           while it holds or "", signature, headers} ...}
 --
@@ -28,6 +28,10 @@
 -- alternate. Retries first would let a backlog of failures hold up news for
 -- hours; news first would never retry where news arrives faster than it leaves.
 --
+-- Retries leave a part of a subscription's cap to news. A redelivery of thousands
+-- would hold all of it otherwise, and news would wait for as long as the target
+-- takes to answer.
+--
 -- What fails may fail slowly, so retries may take only a share of the workers. A
 -- subscription with nothing else to do then is set aside for a moment.
 --
@@ -38,6 +42,8 @@
 -- A lapsed lease costs no attempt: nobody knows whether the target was at fault.
 
 local LAPSED_LIMIT, DUE_LIMIT, REORDER_LIMIT = 100, 500, 100
+-- FOR_NEWS is the part of a subscription's cap that retries leave free.
+local FOR_NEWS = 1 / 4
 -- ASIDE is for how many ms, BURST of how many ms a rate may be used at once.
 local ASIDE, BURST = 250, 100
 
@@ -76,11 +82,18 @@ local function reorder(id)
   end
 end
 
+-- room answers how many leases more a subscription may have for retries.
+local function room(s)
+  if s.ordered or s.cap == 1 then return s.cap - s.held end
+  return s.cap - math.ceil(s.cap * FOR_NEWS) - s.held
+end
+
 -- waits answers what the queue and the due retries of a subscription hold.
 local function waits(s, most)
   if s.ordered then reorder(s.id) end
   local fresh = redis.call('ZRANGE', queue_key(s.id), 0, most - 1, 'WITHSCORES')
-  if s.ordered or retries_left <= 0 then return fresh, {} end
+  most = math.min(most, room(s))
+  if s.ordered or retries_left <= 0 or most <= 0 then return fresh, {} end
   return fresh, redis.call('ZRANGEBYSCORE', retry_key(s.id), '-inf', at, 'LIMIT', 0, most)
 end
 
@@ -203,7 +216,9 @@ local function leave(s)
     s.held = redis.call('HINCRBY', lane .. 'inflight', s.id, #s.leases / 2)
   end
   if s.interval then spend(s, #s.leases / 2) end
-  if s.held < s.cap and not set_aside(s) then place(s.id, at) end
+  -- Without news and without room for retries, finish brings it back, or news does.
+  local full = s.held >= s.cap or room(s) <= 0 and redis.call('EXISTS', queue_key(s.id)) == 0
+  if not full and not set_aside(s) then place(s.id, at) end
 end
 
 -- A round visits as many subscriptions as there are deliveries wanted, or all,
@@ -234,7 +249,7 @@ else
 end
 
 local soonest = -1
-for _, key in ipairs({ waiting, leases }) do
+for _, key in ipairs({ waiting, leases, lane .. 'redelivering' }) do
   local score = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
   if score then
     local ms = math.max(0, math.ceil(tonumber(score) - at))
@@ -243,5 +258,6 @@ for _, key in ipairs({ waiting, leases }) do
 end
 local oldest = redis.call('ZRANGE', lane .. 'retained', 0, 0, 'WITHSCORES')[2]
 local expired = oldest and tonumber(oldest) + tonumber(ARGV[8]) <= at and 1 or 0
-table.insert(claimed, 1, { soonest, lapsed, let_go, events, deleted, more, expired })
+table.insert(claimed, 1, { soonest, lapsed, let_go, events, deleted, more, expired,
+  redis.call('ZCOUNT', lane .. 'redelivering', '-inf', at) })
 return claimed

@@ -50,13 +50,13 @@ func readClaimed(rows []any) (claimed, error) {
 	if len(rows) == 0 {
 		return claimed{}, fmt.Errorf("%w: an empty claim", errAnswer)
 	}
-	n, err := integers(rows[0], 7)
+	n, err := integers(rows[0], 8)
 	if err != nil {
 		return claimed{}, err
 	}
 	c := claimed{
 		due: time.Duration(n[0]) * time.Millisecond, lapsed: n[1], letGo: n[2],
-		events: n[3], deleted: n[4], runnable: n[5], expired: n[6] == 1,
+		events: n[3], deleted: n[4], runnable: n[5], expired: n[6] == 1, redeliveries: n[7],
 	}
 	for _, row := range rows[1:] {
 		d, err := readDelivery(row)

@@ -5,7 +5,7 @@
 //	events ──dispatch──► queue ──claim──► lease ──send──► finish ──► done
 //	                       ▲                                │
 //	                       └── retry, when it is due ◄──────┤
-//	                                     dead, until replayed
+//	                                     dead, until redelivered or expired
 //
 // Everything between the arrows is in Redis. A process that dies loses its
 // leases and nothing else; any other goes on where it stopped.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookproxy/hookproxy/internal/layout"
 	"github.com/hookproxy/hookproxy/internal/redistest"
+	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
 func TestEveryEventArrivesOnceAndNothingIsLeft(t *testing.T) {
@@ -73,7 +74,7 @@ func TestAFailedAttemptIsRepeatedUntilItSucceeds(t *testing.T) {
 	})
 }
 
-func TestADeliveryOutOfAttemptsBecomesADeadLetterAndReplayBringsItBack(t *testing.T) {
+func TestADeliveryOutOfAttemptsBecomesADeadLetterAndARedeliveryBringsItBack(t *testing.T) {
 	onEachRedis(t, func(r *rig) {
 		url, got := receive(r, statuses(500, 500, 500, 200))
 		id := r.subscribe("a", "contact.create", url)
@@ -82,19 +83,15 @@ func TestADeliveryOutOfAttemptsBecomesADeadLetterAndReplayBringsItBack(t *testin
 		r.push(event(1))
 		r.arrive(got, 3)
 		r.eventually("a dead letter", func() bool { return r.client.ZCard(r.Context(), r.lane.Dead(id)).Val() == 1 })
-		if n, err := e.Replay(r.Context(), id); n != 1 || err != nil {
-			r.Fatalf("replay: %d, %v", n, err)
+		job := must(r.operations().Redeliver(r.Context(), id, subscriptions.Redelivery{Missed: true}))
+		if one := r.arrive(got, 1)[0]; one.header.Get("X-Hook-Attempt") != "2" {
+			r.Errorf("redelivered as attempt %s", one.header.Get("X-Hook-Attempt"))
 		}
-		if one := r.arrive(got, 1)[0]; one.header.Get("X-Hook-Attempt") != "1" {
-			r.Errorf("replayed as attempt %s", one.header.Get("X-Hook-Attempt"))
-		}
+		r.eventually("the end of the redelivery", func() bool {
+			return must(r.operations().Redelivery(r.Context(), id, job.ID)).State == subscriptions.RedeliveryDone
+		})
 		stop()
 		r.wantNothingLeft()
-		for _, wrong := range []string{"", "x", "7-a", "-1-a"} {
-			if _, err := e.Replay(context.Background(), wrong); !errors.Is(err, ErrUnknownLane) {
-				r.Errorf("replay of %q: %v", wrong, err)
-			}
-		}
 	})
 }
 

@@ -8,10 +8,10 @@
 -- ARGV[5]  ms for which a process waits for a token at most
 -- ARGV[6]  leases a subscription may have at once
 -- ARGV[7]  failed attempts in a row that open a subscription's breaker; 0: none has one
--- then for each attempt eight:
+-- then for each attempt ten:
 --          lease, outcome, ms to the next attempt, HTTP status or 0,
 --          ms it took, error class or "", its number, ms for which the target
---          wants nothing at all
+--          wants nothing at all, the event's name, how the response begins or ""
 -- outcome  delivered  it is done
 --          retry      it is due again, an attempt dearer
 --          dead       it is given up, and kept until replayed
@@ -28,7 +28,7 @@
 -- kept, and no attempt is charged while none is made. All of it is in the
 -- subscription's HASH, so that all processes see the same breaker.
 
-local FIRST, FIELDS = 8, 8
+local FIRST, FIELDS = 8, 10
 local OPEN_FOR, OPEN_MOST, PAUSE_MOST = 5000, 600000, 3600000
 
 local at = now(ARGV[1])
@@ -105,10 +105,11 @@ local function failed(s)
   return 'ok'
 end
 
-local function record(s, event, outcome, status, took, class, attempt)
+local function record(s, event, sequence, outcome, status, took, class, attempt, name, head)
   s.last = { status, class }
   redis.call('XADD', lane .. 'attempts:' .. s.id, 'MAXLEN', '~', kept, '*', 'at', at, 'event', event,
-    'attempt', attempt, 'outcome', outcome, 'status', status, 'ms', took, 'error', class)
+    'name', name, 'seq', sequence, 'attempt', attempt, 'outcome', outcome, 'status', status, 'ms', took,
+    'error', class, 'head', head)
 end
 
 -- settle puts the delivery where the outcome says; its share in the event goes with it.
@@ -133,7 +134,7 @@ local function settle(s, event, sequence, tries, outcome, after)
   end
 end
 
-local function finish(held, lease, outcome, after, status, took, class, attempt, paused)
+local function finish(held, lease, outcome, after, status, took, class, attempt, paused, name, head)
   if not held then return 'lost' end
   local id, event, sequence, tries = lease_parts(lease)
   local s = subscription(id)
@@ -144,7 +145,7 @@ local function finish(held, lease, outcome, after, status, took, class, attempt,
   end
   settle(s, event, sequence, tonumber(tries), outcome, after)
   if outcome == 'released' then return 'ok' end
-  record(s, event, outcome, status, took, class, attempt)
+  record(s, event, sequence, outcome, status, took, class, attempt, name, head)
   if paused > 0 then pause(s, at + math.min(paused, PAUSE_MOST)) end
   if outcome == 'delivered' then
     succeeded(s)
@@ -194,7 +195,7 @@ end
 local held = take_back()
 for i = FIRST, #ARGV, FIELDS do
   results[#results + 1] = finish(held[#results + 1], ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
-    ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7]))
+    ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7]), ARGV[i + 8], ARGV[i + 9])
 end
 for _, s in ipairs(touched) do leave(s) end
 if work then wake() end

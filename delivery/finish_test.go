@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
 func TestARetryComesBackWhenItIsDueAndNotBefore(t *testing.T) {
@@ -146,7 +148,7 @@ func TestADayWithFewFailuresDoesNotMakeInactive(t *testing.T) {
 	})
 }
 
-func TestADeadLetterIsKeptAndCanBeReplayed(t *testing.T) {
+func TestADeadLetterIsKeptAndCanBeRedelivered(t *testing.T) {
 	onEachRedis(t, func(r *rig) {
 		id := r.subscribe("a", "contact.create", "http://a")
 		r.pushMany(1, 4)
@@ -157,16 +159,13 @@ func TestADeadLetterIsKeptAndCanBeReplayed(t *testing.T) {
 		if n := r.client.ZCard(r.Context(), r.lane.Dead(id)).Val(); n != 3 || len(r.keys("event:")) != 3 {
 			r.Fatalf("%d dead letters, %d events; want 3, 3", n, len(r.keys("event:")))
 		}
-		returned, left, err := r.replay(r.Context(), id)
-		if err != nil || returned != 3 || left != 0 {
-			r.Fatalf("replay: %d, %d left, %v", returned, left, err)
-		}
+		r.redeliverNow(id, subscriptions.Redelivery{Missed: true})
 		c := r.take(8)
 		if ids(c.deliveries) != "e1 e2 e3" {
-			r.Fatalf("replayed %s", ids(c.deliveries))
+			r.Fatalf("redelivered %s", ids(c.deliveries))
 		}
 		for i, d := range c.deliveries {
-			if d.tries != 0 || d.sequence != int64(i+1) {
+			if d.tries != 1 || d.sequence != int64(i+1) {
 				r.Errorf("%s: tries %d, sequence %d", d.event.ID, d.tries, d.sequence)
 			}
 			r.end(d, stepDelivered, 0)

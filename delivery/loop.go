@@ -86,7 +86,7 @@ func (l *loop) work(ctx context.Context, free int) (int, time.Duration, error) {
 	}
 	l.metrics.lapsed.Add(float64(c.lapsed))
 	l.pending = c.events > 0
-	if err := l.cleanUp(ctx, c); err != nil {
+	if err := l.tend(ctx, c); err != nil {
 		return len(c.deliveries), 0, err
 	}
 	if c.events+c.deleted+c.runnable > 0 || c.expired || len(c.deliveries) == free {
@@ -98,10 +98,18 @@ func (l *loop) work(ctx context.Context, free int) (int, time.Duration, error) {
 	return len(c.deliveries), l.idle, nil
 }
 
-// cleanUp lets go of a part of what a claim saw to be of no more use.
-func (l *loop) cleanUp(ctx context.Context, c claimed) error {
+// tend does a part of what a claim saw to be due beside the deliveries: it lets go
+// of what is of no more use, and goes on with redeliveries.
+func (l *loop) tend(ctx context.Context, c claimed) error {
 	if c.deleted > 0 {
 		if _, err := l.queue.purge(ctx); err != nil {
+			return err
+		}
+	}
+	if c.redeliveries > 0 {
+		moved, _, err := l.queue.redeliver(ctx)
+		l.metrics.redelivered.Add(float64(moved))
+		if err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ type Metrics struct {
 	overflowed  prometheus.Counter
 	expired     prometheus.Counter
 	lapsed      prometheus.Counter
+	redelivered prometheus.Counter
 }
 
 // NewMetrics registers the engine's metrics. Labels are bounded: outcome is one
@@ -44,9 +45,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		overflowed:  counter("hookproxy_queue_dropped_total", "Deliveries of active subscriptions lost because too many waited."),
 		expired:     counter("hookproxy_dead_letters_expired_total", "Dead letters let go after the time for which they are kept."),
 		lapsed:      counter("hookproxy_leases_lapsed_total", "Leases that lapsed and were returned."),
+		redelivered: counter("hookproxy_redelivered_total", "Deliveries put back by redeliveries."),
 	}
 	reg.MustRegister(m.deliveries, m.failures, m.duration, m.inflight, m.dispatched, m.dropped, m.deactivated, m.opened, m.lapsed,
-		m.overflowed, m.expired)
+		m.overflowed, m.expired, m.redelivered)
 	return m
 }
 

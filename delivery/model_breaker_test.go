@@ -50,6 +50,15 @@ func (s *modelSub) cap() int {
 	return modelCap
 }
 
+// capFor answers how many leases the subscription may have and still take one more
+// for a delivery: retries leave one to news, as does what may stand among them.
+func (s *modelSub) capFor(w *modelDelivery) int {
+	if c := s.cap(); c == 1 || s.ordered || w.tries == 0 && w.due == 0 {
+		return c
+	}
+	return s.cap() - 1
+}
+
 // head is the delivery whose turn it is where order is kept.
 func (s *modelSub) head() *modelDelivery {
 	var head *modelDelivery

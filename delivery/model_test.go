@@ -64,7 +64,8 @@ func TestWhateverHappensNothingIsLostOrDeliveredWrongly(t *testing.T) {
 			rt.Repeat(map[string]func(*rapid.T){
 				"subscribe": m.addSubscription, "publish": m.publish, "claim": m.claimSome, "finish": m.finishOne,
 				"finish late": m.finishLate, "renew": m.renewOne, "time": m.timePasses, "pause": m.pause,
-				"delete": m.deleteOne, "replay": m.replayOne, "purge": m.purgeSome, "": m.check,
+				"delete": m.deleteOne, "redeliver": m.redeliverOne, "cancel": m.cancelOne, "drop": m.dropSome,
+				"purge": m.purgeSome, "": m.check,
 			})
 			m.settle(rt)
 		})
@@ -247,18 +248,6 @@ func (m *model) deleteOne(t *rapid.T) {
 	id, s := m.some(t)
 	s.deleted, s.want = true, nil
 	m.remove(id)
-}
-
-func (m *model) replayOne(t *rapid.T) {
-	id, s := m.some(t)
-	if _, _, err := m.replay(m.Context(), id); err != nil {
-		t.Fatal(err)
-	}
-	for _, w := range s.want {
-		if w.dead {
-			*w = modelDelivery{sequence: w.sequence}
-		}
-	}
 }
 
 func (m *model) purgeSome(t *rapid.T) {

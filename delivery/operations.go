@@ -2,32 +2,49 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
-	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/hookproxy/hookproxy/internal/layout"
+	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
-// ErrUnknownLane is what Replay answers for a subscription id that names no lane.
-var ErrUnknownLane = errors.New("no lane has this subscription")
+// Operations is what owners and operators can see and do of deliveries. It needs
+// no engine in its process: whatever it wants done, it leaves in Redis for any.
+//
+// Where Redis fails, each method answers subscriptions.ErrUnavailable together
+// with Redis' own error.
+type Operations struct {
+	client redis.UniversalClient
+	layout layout.Layout
+	offset func() int64
+}
 
-// Replay returns all dead letters of a subscription to its queue, each with all
-// its attempts before it again, and answers how many. It works in bounded steps
-// and may be called again after an error.
-func (e *Engine) Replay(ctx context.Context, subscription string) (int64, error) {
-	number, _, _ := strings.Cut(subscription, "-")
-	index, err := strconv.Atoi(number)
-	if err != nil || index < 0 || index >= len(e.lanes) {
-		return 0, fmt.Errorf("%w: %q", ErrUnknownLane, subscription)
+var _ subscriptions.History = (*Operations)(nil)
+
+// NewOperations makes operations on a Redis. offset, in ms, is added to its clock;
+// for tests, nil means none.
+func NewOperations(client redis.UniversalClient, l layout.Layout, offset func() int64) *Operations {
+	if offset == nil {
+		offset = func() int64 { return 0 }
 	}
-	for total := int64(0); ; {
-		returned, left, err := e.lanes[index].queue.replay(ctx, subscription)
-		total += returned
-		if err != nil || left == 0 || returned == 0 {
-			return total, err
-		}
-		if err := ctx.Err(); err != nil {
-			return total, err
-		}
+	return &Operations{client: client, layout: l, offset: offset}
+}
+
+// lane answers the lane that an id names, of a subscription or a redelivery.
+func (o *Operations) lane(id string) (layout.Lane, error) {
+	lane, ok := o.layout.OfID(id)
+	if !ok {
+		return layout.Lane{}, subscriptions.ErrNotFound
 	}
+	return lane, nil
+}
+
+func (o *Operations) run(ctx context.Context, script layout.Script, lane layout.Lane, args ...any) *redis.Cmd {
+	return script.Run(ctx, o.client, lane, append([]any{o.offset()}, args...)...)
+}
+
+func unavailable(what string, err error) error {
+	return fmt.Errorf("%w: %s: %w", subscriptions.ErrUnavailable, what, err)
 }

@@ -62,6 +62,9 @@ type attempt struct {
 	// pause is for how long the target wants no delivery at all.
 	pause time.Duration
 	took  time.Duration
+	// head is how the response's body begins. Empty for Delivered, and where the
+	// body is no text.
+	head string
 	// err is for the log. It never holds the target's URL.
 	err error
 }

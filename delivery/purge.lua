@@ -23,7 +23,7 @@ while left > 0 do
     left, gone = left - #members, gone + #members
   end
   if left > 0 then
-    redis.call('DEL', tries_key(id), lane .. 'attempts:' .. id)
+    redis.call('DEL', tries_key(id), lane .. 'attempts:' .. id, lane .. 'redeliveries:' .. id)
     redis.call('ZREM', lane .. 'runnable', id)
     redis.call('ZREM', lane .. 'waiting', id)
     redis.call('ZREM', lane .. 'retained', id)

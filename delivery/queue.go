@@ -26,20 +26,20 @@ var (
 	purgeLua string
 	//go:embed expire.lua
 	expireLua string
-	//go:embed replay.lua
-	replayLua string
+	//go:embed redeliver.lua
+	redeliverLua string
 	//go:embed backlog.lua
 	backlogLua string
 
-	dispatchScript = layout.NewScript(dispatchLua)
-	claimScript    = layout.NewScript(claimLua)
-	finishScript   = layout.NewScript(finishLua)
-	renewScript    = layout.NewScript(renewLua)
-	purgeScript    = layout.NewScript(purgeLua)
-	expireScript   = layout.NewScript(expireLua)
-	replayScript   = layout.NewScript(replayLua)
-	backlogScript  = layout.NewScript(backlogLua)
-	wakeScript     = layout.NewScript("wake()\n")
+	dispatchScript  = layout.NewScript(dispatchLua)
+	claimScript     = layout.NewScript(claimLua)
+	finishScript    = layout.NewScript(finishLua)
+	renewScript     = layout.NewScript(renewLua)
+	purgeScript     = layout.NewScript(purgeLua)
+	expireScript    = layout.NewScript(expireLua)
+	redeliverScript = layout.NewScript(redeliverLua)
+	backlogScript   = layout.NewScript(backlogLua)
+	wakeScript      = layout.NewScript("wake()\n")
 )
 
 // How much one script call may do, so that Redis answers others in between.
@@ -49,7 +49,7 @@ const (
 	dispatchBytes      = 8 << 20
 	claimBytes         = 4 << 20
 	purgeChunk         = 500
-	replayChunk        = 500
+	redeliverLook      = 500
 )
 
 const (
@@ -60,6 +60,13 @@ const (
 	// has not failed for a day by failing twice.
 	failingFor   = 24 * time.Hour
 	failingTimes = 10
+	// A redelivery has redeliverWindow deliveries waiting at most. While they move
+	// it goes on every redeliverStep, else less and less often.
+	redeliverWindow  = 256
+	redeliverStep    = 250 * time.Millisecond
+	redeliverLongest = 30 * time.Second
+	// redeliveryKept is for how long a redelivery that has ended can be looked at.
+	redeliveryKept = 7 * 24 * time.Hour
 	// storeTimeout bounds a call to Redis, retries of the client's own included.
 	storeTimeout = 5 * time.Second
 )
@@ -97,6 +104,8 @@ type claimed struct {
 	events, deleted, runnable int64
 	// expired tells that there are dead letters to let go.
 	expired bool
+	// redeliveries are due for a step.
+	redeliveries int64
 }
 
 // claim takes up to want deliveries, each under a new lease; of those that have
@@ -112,11 +121,11 @@ func (q *queue) claim(ctx context.Context, want, retries int) (claimed, error) {
 
 // finish ends attempts, and answers for each one of the finished… constants.
 func (q *queue) finish(ctx context.Context, batch []finished) ([]string, error) {
-	args := make([]any, 0, 6+8*len(batch))
+	args := make([]any, 0, 6+10*len(batch))
 	args = append(args, attemptsKept, failingFor.Milliseconds(), failingTimes, idleWait.Milliseconds(), q.cap, q.breakAfter)
 	for _, f := range batch {
 		args = append(args, f.delivery.lease, string(f.step), f.after.Milliseconds(), f.status,
-			f.took.Milliseconds(), f.class, f.delivery.tries+1, f.pause.Milliseconds())
+			f.took.Milliseconds(), f.class, f.delivery.tries+1, f.pause.Milliseconds(), f.delivery.event.Name, f.head)
 	}
 	results, err := q.run(ctx, finishScript, args...).StringSlice()
 	if err != nil {
@@ -164,11 +173,13 @@ func (q *queue) expire(ctx context.Context) (int64, error) {
 	return gone, nil
 }
 
-// replay returns some dead letters to the queue: how many, and how many are left.
-func (q *queue) replay(ctx context.Context, subscription string) (returned, left int64, err error) {
-	n, err := q.run(ctx, replayScript, subscription, replayChunk).Int64Slice()
+// redeliver does one step of the redelivery that is due first. It answers how many
+// deliveries it put back, and how many redeliveries are still due.
+func (q *queue) redeliver(ctx context.Context) (moved, due int64, err error) {
+	n, err := q.run(ctx, redeliverScript, redeliverWindow, redeliverLook, redeliverStep.Milliseconds(),
+		redeliverLongest.Milliseconds(), redeliveryKept.Milliseconds()).Int64Slice()
 	if err != nil {
-		return 0, 0, fmt.Errorf("replay: %w", err)
+		return 0, 0, fmt.Errorf("redeliver: %w", err)
 	}
 	return n[0], n[1], nil
 }

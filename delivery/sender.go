@@ -97,8 +97,11 @@ func (s *sender) send(ctx context.Context, d *delivery) attempt {
 	}
 	a := judge(res, time.Now())
 	// The status decides; the body is read only so that the connection can be
-	// used again, and one too long costs its receiver that connection.
-	_, _ = io.CopyN(io.Discard, res.Body, maxResponseBody)
+	// used again, and one too long costs its receiver that connection. What it says
+	// is of use only to whoever has to find out what went wrong.
+	if head := readHead(res); a.outcome != Delivered {
+		a.head = head
+	}
 	_ = res.Body.Close()
 	a.took = time.Since(start)
 	return a

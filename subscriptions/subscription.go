@@ -144,13 +144,9 @@ func newID(lane layout.Lane) string {
 // laneOf answers the lane that an id names, or false where newID cannot have
 // made the id. There is one spelling of each id.
 func laneOf(l layout.Layout, id string) (layout.Lane, bool) {
-	number, unique, found := strings.Cut(id, "-")
-	n, err := strconv.Atoi(number)
-	if !found || err != nil || n < 0 || n >= l.Count() || strconv.Itoa(n) != number {
-		return layout.Lane{}, false
-	}
+	_, unique, _ := strings.Cut(id, "-")
 	if _, err := ulid.ParseStrict(unique); err != nil || strings.ToLower(unique) != unique {
 		return layout.Lane{}, false
 	}
-	return l.Lane(n), true
+	return l.OfID(id)
 }

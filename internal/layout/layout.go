@@ -28,12 +28,18 @@
 //	hookproxy:{0}:dead:<subscription>            ZSET    given up, by when, until replayed
 //	hookproxy:{0}:retained                       ZSET    subscriptions with dead letters, by when the oldest was given up
 //	hookproxy:{0}:attempts:<subscription>        STREAM  the last attempts, capped
+//	hookproxy:{0}:redelivery:<id>                HASH    a redelivery: what of, and how far it is
+//	hookproxy:{0}:redelivered:<id>               HASH    what it has put back and was not tried since: attempts per event
+//	hookproxy:{0}:redeliveries                   ZSET    ids of all redeliveries, in their order
+//	hookproxy:{0}:redeliveries:<subscription>    SET     a subscription's, of those that have not ended
+//	hookproxy:{0}:redelivering                   ZSET    redeliveries that have not ended, by when the next step is due
 //	hookproxy:{0}:purge                          SET     deleted subscriptions whose deliveries are still to be let go
 package layout
 
 import (
 	"hash/fnv"
 	"strconv"
+	"strings"
 )
 
 // DefaultNamespace is the first part of every key unless another is chosen.
@@ -60,6 +66,18 @@ func (l Layout) Of(user string) Lane {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(user)) // a hash's Write never fails
 	return l.Lane(int(h.Sum32() % uint32(l.Count())))
+}
+
+// OfID answers the lane that an id names: of a subscription, or of anything else
+// whose id begins with its lane, as in "0-01jd…". It answers false where the id
+// names none. There is one spelling of each number.
+func (l Layout) OfID(id string) (Lane, bool) {
+	number, unique, found := strings.Cut(id, "-")
+	n, err := strconv.Atoi(number)
+	if !found || unique == "" || err != nil || n < 0 || n >= l.Count() || strconv.Itoa(n) != number {
+		return Lane{}, false
+	}
+	return l.Lane(n), true
 }
 
 // Lane answers the lane with a number from 0 to Count()-1.
@@ -143,6 +161,18 @@ func (l Lane) Retained() string { return l.Prefix + "retained" }
 
 // Attempts is the STREAM of a subscription's last attempts.
 func (l Lane) Attempts(subscription string) string { return l.Prefix + "attempts:" + subscription }
+
+// Redelivery is the HASH of one redelivery.
+func (l Lane) Redelivery(id string) string { return l.Prefix + "redelivery:" + id }
+
+// Redelivered is the HASH of what a redelivery has put back and was not tried since.
+func (l Lane) Redelivered(id string) string { return l.Prefix + "redelivered:" + id }
+
+// Redeliveries is the ZSET of all redeliveries of the lane, in the order of their ids.
+func (l Lane) Redeliveries() string { return l.Prefix + "redeliveries" }
+
+// Redelivering is the ZSET of the redeliveries that have not ended.
+func (l Lane) Redelivering() string { return l.Prefix + "redelivering" }
 
 // Runnable is the ZSET of subscriptions worth a visit.
 func (l Lane) Runnable() string { return l.Prefix + "runnable" }

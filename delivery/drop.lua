@@ -1,0 +1,45 @@
+-- drop lets go of deliveries that are not wanted any more: the receiver has them
+-- by another way, or an operator decided so. Those in flight stay.
+--
+-- KEYS[1]  the lane's prefix
+-- ARGV[1]  offset of the clock, ms
+-- ARGV[2]  subscription
+-- ARGV[3]  which: all, waiting (never tried, or to be tried again) or dead
+-- ARGV[4]  the last sequence that goes, or '' for any
+-- ARGV[5]  the event that goes, or '' for any
+-- ARGV[6]  most to let go of at once
+-- result   {let go, 1 if there may be more}
+
+local at, id, which, event, most = now(ARGV[1]), ARGV[2], ARGV[3], ARGV[5], tonumber(ARGV[6])
+local through = ARGV[4] ~= '' and '(' .. string.format('%.0f', tonumber(ARGV[4]) + 1) or '+inf'
+local sets = { all = { queue_key(id), retry_key(id), dead_key(id) }, waiting = { queue_key(id), retry_key(id) }, dead = { dead_key(id) } }
+local gone = 0
+
+-- let_go takes an event out of the sets, with the share that each has in it.
+local function let_go(name)
+  local held = 0
+  for _, key in ipairs(sets[which]) do held = held + redis.call('ZREM', key, name) end
+  for _ = 1, held do release(name) end
+  if held > 0 then
+    forget(id, name)
+    gone = gone + 1
+  end
+end
+
+local found = {}
+if event ~= '' then
+  found = { event }
+elseif through == '+inf' then
+  for _, key in ipairs(sets[which]) do
+    for _, name in ipairs(redis.call('ZRANGE', key, 0, most - #found - 1)) do found[#found + 1] = name end
+    if #found >= most then break end
+  end
+else
+  for _, key in ipairs({ queue_key(id), tries_key(id) }) do
+    for _, name in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', through, 'LIMIT', 0, most)) do found[#found + 1] = name end
+  end
+end
+for _, name in ipairs(found) do let_go(name) end
+if redis.call('EXISTS', dead_key(id)) == 0 then redis.call('ZREM', lane .. 'retained', id) end
+if exists(id) then place(id, at) end
+return { gone, event == '' and gone > 0 and #found >= most and 1 or 0 }
