@@ -78,6 +78,8 @@ type SubscriptionSettings struct {
 	MaxTotal int
 	// MaxBacklog is how many deliveries may wait for one subscription.
 	MaxBacklog int
+	// Limits bound what subscribers may set.
+	Limits OptionLimits
 }
 
 // CaptureSettings is the section capture.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -31,10 +32,12 @@ func TestAnEmptySectionMeansItsDefaults(t *testing.T) {
 
 func TestSettingsAreRead(t *testing.T) {
 	file := parsed(t, `
-subscriptions: {path: /hooks, events_path: /hook-events/, max_per_user: 5, max_total: 6, max_backlog: 7}
+subscriptions: {path: /hooks, events_path: /hook-events/, max_per_user: 5, max_total: 6, max_backlog: 7,
+  limits: {ordered: false, skinny: true, max_rate: 2.5, debounce: 1m30s, batch: false, batch_within: 5s}}
 capture: {max_body: 2 MB, budget: 4000000}
 `)
-	want := SubscriptionSettings{Path: "/hooks/", EventsPath: "/hook-events/", MaxPerUser: 5, MaxTotal: 6, MaxBacklog: 7}
+	want := SubscriptionSettings{Path: "/hooks/", EventsPath: "/hook-events/", MaxPerUser: 5, MaxTotal: 6, MaxBacklog: 7,
+		Limits: OptionLimits{MaxRate: 2.5, Debounce: 90 * time.Second, Batch: -1, BatchWithin: 5 * time.Second, NoOrder: true}}
 	if file.Subscriptions != want || file.Capture != (CaptureSettings{MaxBody: 2e6, Budget: 4e6}) {
 		t.Errorf("got %+v, %+v", file.Subscriptions, file.Capture)
 	}

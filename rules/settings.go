@@ -19,7 +19,7 @@ const (
 )
 
 func (p *parser) subscriptions(n *yaml.Node, file *File) {
-	values := p.options(n, "subscriptions", "path", "events_path", "max_per_user", "max_total", "max_backlog")
+	values := p.options(n, "subscriptions", "path", "events_path", "max_per_user", "max_total", "max_backlog", "limits")
 	settings := &file.Subscriptions
 	if v := values["path"]; v != nil {
 		settings.Path = p.ownPath(v, "subscriptions.path", settings.Path)
@@ -35,6 +35,9 @@ func (p *parser) subscriptions(n *yaml.Node, file *File) {
 	}
 	if v := values["max_backlog"]; v != nil {
 		settings.MaxBacklog, _ = p.whole(v, "subscriptions.max_backlog", 1, maxMaxBacklog)
+	}
+	if v := values["limits"]; v != nil && !isNull(v) {
+		settings.Limits = p.limits(v)
 	}
 	// Under each other, one of the two would hide the other.
 	if under(settings.EventsPath, settings.Path) || under(settings.Path, settings.EventsPath) {

@@ -18,6 +18,8 @@ const (
 	maxBody = 64 << 10
 	// maxViolations is how many mistakes one answer names.
 	maxViolations = 20
+	// maxMembers is how many members an object of a body may have.
+	maxMembers = 40
 	// maxFieldName is how much of a field's name an answer repeats, in bytes.
 	maxFieldName = 64
 )
@@ -114,7 +116,7 @@ func parseObject(body []byte) ([]member, error) {
 			bad.add(m.name, "must be given once")
 			continue
 		}
-		if members = append(members, m); len(members) > maxViolations {
+		if members = append(members, m); len(members) > maxMembers {
 			bad.add("", "has too many fields")
 			break
 		}

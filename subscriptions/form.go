@@ -12,7 +12,8 @@ import (
 )
 
 // settable names the fields of a subscription that a subscriber may set.
-const settable = "event, events, target_url, format, signature, headers, active, description, metadata and expiration_date"
+const settable = "event, events, target_url, format, signature, headers, active, description, metadata, " +
+	"expiration_date, ordered, order_key, max_rate, debounce, batch and skinny"
 
 // form takes fields out of a body one by one. What is left at the end is
 // unknown.
@@ -127,11 +128,7 @@ func (f *form) object(name string) (object map[string]string, given bool) {
 
 // moment answers a time to the millisecond, or its zero value for null.
 func (f *form) moment(name string) (at time.Time, given bool) {
-	if i := slices.IndexFunc(f.members, func(m member) bool { return m.name == name }); i >= 0 && string(f.members[i].value) == "null" {
-		f.take(name)
-		return time.Time{}, false
-	}
-	text, given := f.text(name)
+	text, given := f.optionalText(name)
 	if !given {
 		return time.Time{}, false
 	}
@@ -142,6 +139,77 @@ func (f *form) moment(name string) (at time.Time, given bool) {
 	}
 	f.wrong(name, "must be an ISO 8601 date with time and zone, as in 2030-01-31T12:00:00Z, or null")
 	return time.Time{}, false
+}
+
+// takeNull takes a member that is null, which stands for one left out, and
+// answers whether it was.
+func (f *form) takeNull(name string) bool {
+	i := slices.IndexFunc(f.members, func(m member) bool { return m.name == name })
+	if i < 0 || string(f.members[i].value) != "null" {
+		return false
+	}
+	f.take(name)
+	return true
+}
+
+func (f *form) optionalText(name string) (text string, given bool) {
+	if f.takeNull(name) {
+		return "", false
+	}
+	return f.text(name)
+}
+
+// optionalNumber answers a number, as text does a string; null is as left out.
+func (f *form) optionalNumber(name string) (number float64, given bool) {
+	if f.takeNull(name) {
+		return 0, false
+	}
+	value, given := f.take(name)
+	if given && (value[0] == '"' || json.Unmarshal(value, &number) != nil) {
+		f.wrong(name, "must be a number or null")
+		return 0, false
+	}
+	return number, given
+}
+
+// optionalDuration answers a time such as 15s or 1m30s; null is as left out.
+func (f *form) optionalDuration(name string) (d time.Duration, given bool) {
+	text, given := f.optionalText(name)
+	if !given {
+		return 0, false
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d != d.Truncate(time.Millisecond) {
+		f.wrong(name, "must be a time in whole ms, such as 15s, 500ms or 1m30s")
+		return 0, false
+	}
+	return d, true
+}
+
+// optionalObject answers a form of an object's members; null is as left out.
+func (f *form) optionalObject(name string) (inner *form, given bool) {
+	if f.takeNull(name) {
+		return nil, false
+	}
+	value, given := f.take(name)
+	if !given {
+		return nil, false
+	}
+	members, err := parseObject(value)
+	if err != nil {
+		f.wrong(name, "must be an object, each key once, or null")
+		return nil, false
+	}
+	return newForm(members), true
+}
+
+// adopt takes over what was wrong in an inner object.
+func (f *form) adopt(name string, inner *form) {
+	if bad, ok := errors.AsType[violations](inner.done()); ok {
+		for _, b := range bad {
+			f.bad.add(name+"."+b.Field, b.Message)
+		}
+	}
 }
 
 // same takes a field that only the server sets.
@@ -194,7 +262,11 @@ func merge(current Subscription, patch []member) ([]member, error) {
 			// They are two names of one thing: the patch's takes the place of both.
 			delete(whole, "event")
 			delete(whole, "events")
-		case (m.name == "metadata" || m.name == "headers") && m.value[0] == '{':
+		case m.name == "order_key" && m.value[0] == '"' && !names(patch, "ordered"):
+			delete(whole, "ordered") // which the key implies
+		case m.name == "ordered" && string(m.value) != "true" && !names(patch, "order_key"):
+			delete(whole, "order_key")
+		case (m.name == "metadata" || m.name == "headers" || m.name == "batch") && m.value[0] == '{':
 			merged, err := mergeObject(m.name, whole[m.name], m.value)
 			if err != nil {
 				return nil, err
@@ -213,6 +285,10 @@ func merge(current Subscription, patch []member) ([]member, error) {
 		}
 	}
 	return membersOf(whole), nil
+}
+
+func names(patch []member, field string) bool {
+	return slices.ContainsFunc(patch, func(m member) bool { return m.name == field })
 }
 
 func membersOf(object map[string]json.RawMessage) []member {
@@ -237,11 +313,14 @@ func mergeObject(field string, object, patch json.RawMessage) (json.RawMessage, 
 	if err != nil {
 		return nil, err
 	}
-	merged := make(map[string]json.RawMessage)
+	var merged map[string]json.RawMessage
 	if len(object) > 0 {
 		if err := json.Unmarshal(object, &merged); err != nil {
 			return nil, err
 		}
+	}
+	if merged == nil { // there was none, or null
+		merged = make(map[string]json.RawMessage)
 	}
 	for _, m := range members {
 		if field == "headers" {

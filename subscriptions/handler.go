@@ -42,6 +42,8 @@ type HandlerOptions struct {
 	// trailing slash; both are served. Empty means DefaultPath and
 	// DefaultEventsPath.
 	Path, EventsPath string
+	// Limits bound what subscribers may set.
+	Limits Limits
 	// Credentials are the headers by which callers are known, for the OpenAPI
 	// description; Authorization stands for Bearer and Basic. Nil means none.
 	Credentials []string
@@ -85,8 +87,10 @@ func NewHandler(o HandlerOptions) http.Handler {
 	o = o.withDefaults()
 	h := &handler{
 		store: o.Store, identity: o.Identity, events: o.Events, log: o.Log,
-		check: checker{events: o.Events, allowTarget: o.AllowTarget, asymmetric: o.SigningKeys != nil},
-		path:  slashed(o.Path), eventsPath: slashed(o.EventsPath), credentials: o.Credentials,
+		check: checker{
+			events: o.Events, allowTarget: o.AllowTarget, asymmetric: o.SigningKeys != nil, limits: o.Limits.withDefaults(),
+		},
+		path: slashed(o.Path), eventsPath: slashed(o.EventsPath), credentials: o.Credentials,
 		keys: o.SigningKeys,
 	}
 	// SkipClean and UseEncodedPath: paths are taken as they are, and never

@@ -30,6 +30,7 @@ type checker struct {
 	allowTarget func(netip.Addr) error
 	// asymmetric tells that there are keys for v1a signatures.
 	asymmetric bool
+	limits     Limits
 }
 
 // create reads the body of a POST.
@@ -104,6 +105,7 @@ func (c checker) read(f *form, unchanged Subscription) Subscription {
 		}
 	}
 	sub.Metadata = readMetadata(f)
+	sub.Options = c.limits.read(f, unchanged.Options)
 	if at, given := f.moment("expiration_date"); given {
 		sub.ExpiresAt = at
 		if !at.After(time.Now()) && !at.Equal(unchanged.ExpiresAt) {

@@ -14,13 +14,14 @@ type document struct {
 	path, eventsPath string
 	events           []string
 	credentials      []string
+	limits           Limits
 }
 
 // object is a JSON object of the document.
 type object = map[string]any
 
 func (h *handler) openapi(w http.ResponseWriter, _ *http.Request, _ string) error {
-	d := document{path: h.path, eventsPath: h.eventsPath, events: h.events(), credentials: h.credentials}
+	d := document{path: h.path, eventsPath: h.eventsPath, events: h.events(), credentials: h.credentials, limits: h.check.limits}
 	h.ok(w, http.StatusOK, d.write())
 	return nil
 }

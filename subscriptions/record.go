@@ -18,6 +18,7 @@ import (
 var fields = []string{
 	"id", "user", "event", "format", "target_url", "active", "inactive_reason", "created_at", "updated_at",
 	"active_since", "inactive_since", "description", "metadata", "expires_at",
+	"ordered", "max_rate", "debounce", "batch_max", "batch_within", "skinny",
 	"previous_secret_until", "signature", "secret", "previous_secret", "headers",
 }
 
@@ -78,6 +79,9 @@ func (r record) decode() (s Subscription, found bool, err error) {
 			return Subscription{}, false, fmt.Errorf("subscription %s: %w", s.ID, err)
 		}
 	}
+	if s.Options, err = r.options(); err != nil {
+		return Subscription{}, false, fmt.Errorf("subscription %s: %w", s.ID, err)
+	}
 	if r["metadata"] != "" {
 		if err := json.Unmarshal([]byte(r["metadata"]), &s.Metadata); err != nil {
 			return Subscription{}, false, fmt.Errorf("subscription %s: metadata is not JSON", s.ID)
@@ -108,6 +112,7 @@ func (s Subscription) owned() (record, error) {
 	if s.Signature == SignatureV1 {
 		r["signature"] = "" // as it is kept of those older than the choice
 	}
+	s.Options.record(r)
 	if len(s.Metadata) > 0 {
 		metadata, err := json.Marshal(s.Metadata)
 		if err != nil {

@@ -1,5 +1,10 @@
 package subscriptions
 
+import (
+	"strings"
+	"time"
+)
+
 // timeFormat is RFC 3339 to the millisecond, which is how exact times are kept.
 const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 
@@ -18,6 +23,12 @@ type resource struct {
 	StateSince     string            `json:"state_since"`
 	Description    string            `json:"description"`
 	Metadata       map[string]string `json:"metadata"`
+	Ordered        bool              `json:"ordered"`
+	OrderKey       *string           `json:"order_key"`
+	MaxRate        *float64          `json:"max_rate"`
+	Debounce       *string           `json:"debounce"`
+	Batch          *batchResource    `json:"batch"`
+	Skinny         bool              `json:"skinny"`
 	ExpirationDate *string           `json:"expiration_date"`
 	CreatedAt      string            `json:"created_at"`
 	UpdatedAt      string            `json:"updated_at"`
@@ -26,6 +37,12 @@ type resource struct {
 	Headers        map[string]string `json:"headers"`               // each value redacted
 	PublicKeys     []string          `json:"public_keys,omitempty"` // where signed by a key pair
 	Secret         string            `json:"secret,omitempty"`      // where it is new alone
+}
+
+// batchResource is a Batch as its owner sees it.
+type batchResource struct {
+	Max    int    `json:"max"`
+	Within string `json:"within"`
 }
 
 func resourceOf(s Subscription) resource {
@@ -42,6 +59,7 @@ func resourceOf(s Subscription) resource {
 	if s.Metadata == nil {
 		shown.Metadata = map[string]string{} // never null
 	}
+	shown.showOptions(s.Options)
 	if !s.ExpiresAt.IsZero() {
 		shown.ExpirationDate = new(s.ExpiresAt.Format(timeFormat))
 	}
@@ -51,11 +69,40 @@ func resourceOf(s Subscription) resource {
 	return shown
 }
 
+// showOptions shows what is not set as null, and times as they may be set.
+func (r *resource) showOptions(o Options) {
+	r.Ordered, r.Skinny = o.Ordered, o.Skinny
+	if o.OrderKey != "" {
+		r.OrderKey = &o.OrderKey
+	}
+	if o.MaxRate > 0 {
+		r.MaxRate = &o.MaxRate
+	}
+	if o.Debounce > 0 {
+		r.Debounce = new(shortly(o.Debounce))
+	}
+	if o.Batch.Max > 0 {
+		r.Batch = &batchResource{o.Batch.Max, shortly(o.Batch.Within)}
+	}
+}
+
+// shortly answers 1m for what String calls 1m0s.
+func shortly(d time.Duration) string {
+	text := d.String()
+	for _, nothing := range []string{"m0s", "h0m"} {
+		if whole, found := strings.CutSuffix(text, nothing); found {
+			text = whole + nothing[:1]
+		}
+	}
+	return text
+}
+
 // settable answers the fields that an owner sets, which a patch is applied to.
 func (r resource) settable() map[string]any {
 	return map[string]any{
 		"events": r.Events, "format": r.Format, "target_url": r.TargetURL, "active": r.Active,
 		"description": r.Description, "metadata": r.Metadata, "expiration_date": r.ExpirationDate,
 		"signature": r.Signature, "headers": r.Headers,
+		"ordered": r.Ordered, "order_key": r.OrderKey, "max_rate": r.MaxRate, "debounce": r.Debounce, "batch": r.Batch, "skinny": r.Skinny,
 	}
 }

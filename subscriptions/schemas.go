@@ -48,7 +48,30 @@ func settableSchemas() object {
 		"description":     object{"type": "string", "maxLength": maxDescription},
 		"metadata":        metadataSchema(object{"type": "string", "maxLength": maxMetadataValue}),
 		"expiration_date": noMoment,
+		"ordered":         object{"type": "boolean", "default": false, "description": "Hold each delivery back until the one before it is done."},
+		"order_key": object{"type": []string{"string", "null"}, "enum": []any{OrderByResource, nil},
+			"description": "Keep order among the events of one resource alone. Implies ordered."},
+		"max_rate": object{"type": []string{"number", "null"}, "minimum": minRate, "description": "Deliveries a second."},
+		"debounce": object{"type": []string{"string", "null"}, "pattern": durationPattern,
+			"description": "For how long an event waits for a later one of the same name and resource, which takes its place."},
+		"batch":  batchSchema("max", "within"),
+		"skinny": object{"type": "boolean", "default": false, "description": "Leave the payload out: id and url of the resource alone."},
 	}
+}
+
+// durationPattern is what time.ParseDuration takes, but for signs and what is finer than ms.
+const durationPattern = `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+
+func batchSchema(required ...string) object {
+	schema := closed(object{
+		"max": object{"type": "integer", "minimum": 2}, "within": object{"type": "string", "pattern": durationPattern},
+	})
+	schema["type"] = []string{"object", "null"}
+	schema["description"] = "Send up to max events in one POST, once the first has waited within."
+	if len(required) > 0 {
+		schema["required"] = required
+	}
+	return schema
 }
 
 func metadataSchema(value object) object {
@@ -79,10 +102,29 @@ func (d document) newSubscription() object {
 	fields["event"] = names
 	fields["events"] = object{"type": "array", "items": names, "minItems": 1, "maxItems": maxEvents, "uniqueItems": true}
 	fields["secret"] = secretSchema()
+	d.limits.bound(fields)
 	schema := closed(fields)
 	schema["required"] = []string{"target_url"}
 	schema["anyOf"] = []object{{"required": []string{"event"}}, {"required": []string{"events"}}}
 	return schema
+}
+
+// bound says in the schemas of options which of them may be set to what.
+func (l Limits) bound(fields object) {
+	for name, forbidden := range map[string]bool{
+		"ordered": l.NoOrder, "order_key": l.NoOrder, "max_rate": l.MaxRate < 0, "debounce": l.Debounce < 0,
+		"batch": l.Batch < 0 || l.BatchWithin < 0, "skinny": l.NoSkinny,
+	} {
+		if forbidden {
+			delete(fields, name)
+		}
+	}
+	if rate, ok := fields["max_rate"].(object); ok {
+		rate["maximum"] = l.MaxRate
+	}
+	if batch, ok := fields["batch"].(object); ok {
+		batch["properties"].(object)["max"].(object)["maximum"] = l.Batch
+	}
 }
 
 func serverSchemas() object {
@@ -130,6 +172,7 @@ func patchSchema() object {
 	headers := headersSchema(object{"type": []string{"string", "null"}})
 	headers["type"] = []string{"object", "null"}
 	fields["headers"] = headers
+	fields["batch"] = batchSchema()
 	for name, schema := range serverSchemas() {
 		fields[name] = schema
 	}
@@ -144,6 +187,7 @@ func subscriptionSchema() object {
 		"required": []string{
 			"id", "user", "events", "format", "target_url", "active", "state", "state_reason", "state_since", "description", "metadata",
 			"expiration_date", "created_at", "updated_at", "previous_secret_until", "signature", "headers",
+			"ordered", "order_key", "max_rate", "debounce", "batch", "skinny",
 		},
 	}
 }

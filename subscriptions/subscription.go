@@ -92,6 +92,8 @@ type Subscription struct {
 	// there are none.
 	Description string
 	Metadata    map[string]string
+	// Options are how its deliveries are made.
+	Options Options
 	// ExpiresAt is when the subscription ends by itself; zero for never.
 	ExpiresAt time.Time
 	// Secret signs deliveries: "whsec_" and base64 (Standard Webhooks). It is

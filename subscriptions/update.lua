@@ -10,7 +10,8 @@
 -- ARGV[3]  user
 -- ARGV[4]  the etag that it must have, or '' for whatever it has
 -- then     field, value … of event, format, target_url, active, description,
---          metadata, expires_at, signature and headers; what is left out stays
+--          metadata, expires_at, signature, headers and options; what is left
+--          out stays
 -- result   {updated, values of FIELDS}, or {word}: missing, where the user has
 --          no such subscription; conflict, where it has another etag; duplicate,
 --          where another sends these events to this target
@@ -42,7 +43,10 @@ if expiring_member(after) ~= expiring_member(before) or after.expires_at ~= befo
   leave(before)
   join(after)
 end
+if after.max_rate ~= before.max_rate then redis.call('HDEL', subscription_key(id), 'rate_at') end
 if after.active ~= before.active then
   if after.active == '1' then activate(id, clock) else pause(id, clock) end
+elseif place(id, clock) then
+  wake() -- what was held back by an option may be due without it
 end
 return answer('updated', id)

@@ -49,7 +49,7 @@ func (p *program) openFront(context.Context) error {
 		Own: subscriptions.NewHandler(subscriptions.HandlerOptions{
 			Store: p.store, Identity: callers, Events: c.rules.Events,
 			Path: paths.Path, EventsPath: paths.EventsPath, AllowTarget: p.addresses().Check,
-			Credentials: credentialHeaders(c.rules), SigningKeys: c.signingKeys,
+			Credentials: credentialHeaders(c.rules), Limits: subscriptions.Limits(paths.Limits), SigningKeys: c.signingKeys,
 			Log: p.log, Metrics: subscriptions.NewMetrics(p.registry),
 		}),
 		OwnPaths:       []string{paths.Path, paths.EventsPath},
