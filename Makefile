@@ -2,7 +2,7 @@
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: demo test test-short lint bench fuzz build docker
+.PHONY: demo test test-short lint bench microbench fuzz build docker
 
 demo: ## The main job on one machine, with nothing but Go.
 	go run ./cmd/hookproxy demo
@@ -18,7 +18,11 @@ lint:
 	go vet ./...
 	go mod tidy -diff
 
-bench: ## Figures with allocations; compare ratios within one run.
+bench: ## Beside nginx, HAProxy, Caddy, asynq; writes bench/RESULTS.md, in under 15 min.
+	sh bench/peers.sh
+	go run ./bench
+
+microbench: ## Figures with allocations; compare ratios within one run.
 	go test -run '^$$' -bench . -benchmem ./...
 
 FUZZTIME ?= 30s

@@ -48,7 +48,7 @@ func TestPackagesImportOnlyWhomTheyMay(t *testing.T) {
 }
 
 func TestEveryPackageHasAnImportRule(t *testing.T) {
-	exempt := []string{"cmd/hookproxy", "examples", "internal/shape"}
+	exempt := []string{"bench", "cmd/hookproxy", "examples", "internal/shape"}
 	for _, path := range goList(t, "../../...") {
 		name := strings.TrimPrefix(path, module)
 		if _, ruled := imports[name]; !ruled && !slices.Contains(exempt, name) {
