@@ -57,6 +57,8 @@ func nginxLua(redis string) func(b *bench, addr, upstream string) string {
     location /internal/ {
       internal;
       proxy_pass http://api/;
+      proxy_buffers 64 8k;
+      proxy_max_temp_file_size 0;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header Host $http_host;

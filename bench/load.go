@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -77,7 +76,12 @@ func (l load) run(ctx context.Context, duration time.Duration) (outcome, error) 
 	o := outcome{took: time.Since(began), times: slices.Concat(times...)}
 	o.requests = len(o.times)
 	slices.Sort(o.times)
-	return o, errors.Join(errs...)
+	for _, err := range errs {
+		if err != nil {
+			return o, err // one says it all
+		}
+	}
+	return o, nil
 }
 
 func (l load) connection(ctx context.Context, number int, began, until time.Time) ([]time.Duration, error) {
