@@ -109,7 +109,8 @@ func (b *bench) startHookproxy(ctx context.Context, upstream, redis, rules strin
 			return []string{"/nonexistent"} // and the start will say so
 		}
 		return []string{b.binaries.hookproxy, "serve", "--role", "proxy", "--listen", addr, "--upstream", "http://" + upstream, "--rules", path,
-			"--redis", "redis://" + redis, "--spool", "none", "--admin", "none", "--log-level", "error"}
+			"--redis", "redis://" + redis, "--spool", "none", "--admin", "none",
+			"--allow-networks", "127.0.0.0/8", "--log-level", "error"}
 	})
 }
 
