@@ -82,19 +82,13 @@ func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*h
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.target, bytes.NewReader(body))
+	req, err := newPost(ctx, d.target, body)
 	if err != nil {
-		return nil, errTarget
-	}
-	if (req.URL.Scheme != "http" && req.URL.Scheme != "https") || req.URL.Host == "" {
-		return nil, errTarget
+		return nil, err
 	}
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	h := req.Header // its keys are written as http.Header canonicalizes them
-	for name, value := range d.headers {
-		h[http.CanonicalHeaderKey(name)] = []string{value} // first: none takes the place of ours
-	}
-	h["Content-Type"] = contentType
+	addHeaders(h, d.headers) // first: none takes the place of ours
 	h["User-Agent"] = []string{agent}
 	h["X-Hook-Event"] = []string{d.event.Name}
 	h["X-Hook-Id"] = []string{d.event.ID}
@@ -113,10 +107,33 @@ func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*h
 	if d.format == subscriptions.FormatCloudEvents {
 		d.cloudEvent(h)
 	}
+	return req, nil
+}
+
+// addHeaders puts a subscriber's own headers beside those that are there, which
+// they cannot replace.
+func addHeaders(h http.Header, own map[string]string) {
+	for name, value := range own {
+		if name = http.CanonicalHeaderKey(name); h[name] == nil {
+			h[name] = []string{value}
+		}
+	}
+}
+
+// newPost builds a POST of JSON to a target. Its errors do not show the target.
+func newPost(ctx context.Context, target string, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, errTarget
+	}
+	if (req.URL.Scheme != "http" && req.URL.Scheme != "https") || req.URL.Host == "" {
+		return nil, errTarget
+	}
+	req.Header["Content-Type"] = contentType
 	// Nothing is sent for a header without values, but net/http takes the request
 	// for idempotent and repeats it itself where a kept connection turns out to be
 	// closed. That race is no failure of the target's, and webhook-id tells repeats.
-	h["Idempotency-Key"] = nil
+	req.Header["Idempotency-Key"] = nil
 	return req, nil
 }
 

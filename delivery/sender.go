@@ -83,12 +83,18 @@ func (s *sender) close() { s.transport.CloseIdleConnections() }
 // followed, no cookie kept, and no error holds the target's URL.
 func (s *sender) send(ctx context.Context, d *delivery) attempt {
 	start := time.Now()
-	exchange, cancel := context.WithTimeout(ctx, s.timeout)
+	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	req, err := d.request(exchange, s.agent, start)
+	req, err := d.request(bounded, s.agent, start)
 	if err != nil {
 		return attempt{outcome: Rejected, class: classTarget, err: err}
 	}
+	return s.exchange(ctx, req, start, nil)
+}
+
+// exchange has a request answered, whose own context bounds the time. see, unless
+// it is nil, is shown the response while its body can be read.
+func (s *sender) exchange(ctx context.Context, req *http.Request, start time.Time, see func(*http.Response)) attempt {
 	res, err := s.transport.RoundTrip(req)
 	if err != nil {
 		a := s.blame(ctx, err)
@@ -96,6 +102,9 @@ func (s *sender) send(ctx context.Context, d *delivery) attempt {
 		return a
 	}
 	a := judge(res, time.Now())
+	if see != nil {
+		see(res)
+	}
 	// The status decides; the body is read only so that the connection can be
 	// used again, and one too long costs its receiver that connection. What it says
 	// is of use only to whoever has to find out what went wrong.

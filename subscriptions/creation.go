@@ -42,9 +42,9 @@ const (
 	Replayed Creation = "replayed"
 )
 
-// Create stores a new subscription of a user: what Update replaces, and Secret,
-// which is made up where it is empty. It answers the subscription with the rest
-// filled in.
+// Create stores a new subscription of a user: what Update replaces, and ID and
+// Secret, which are made up where they are empty. It answers the subscription with
+// the rest filled in.
 //
 // Where the user has the same events sent to the same target already, that
 // subscription is the answer, with the new ExpiresAt, and active again had it
@@ -53,48 +53,79 @@ const (
 //
 // It answers ErrLimit, ErrFull, ErrKeyReused, ErrKeySpent or ErrOtherSecret.
 func (s *Store) Create(ctx context.Context, user string, sub Subscription, key string) (Subscription, Creation, error) {
-	if user == "" {
-		return Subscription{}, "", errors.New("a subscription needs a user")
-	}
-	owned, err := sub.owned()
-	if err != nil {
-		return Subscription{}, "", err
-	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	lane := s.layout.Of(user)
-	room, err := s.room(ctx, lane)
+	run, err := s.creation(ctx, user, sub, key)
 	if err != nil {
 		return Subscription{}, "", err
-	}
-	name, request := keyOf(user, key, owned, sub.Secret, sub.Headers)
-	id, secret := newID(lane), cmp.Or(sub.Secret, newSecret())
-	owned["user"], owned["secret"] = user, s.secrets.Seal(id, secret)
-	owned["headers"] = s.secrets.sealHeaders(id, sub.Headers)
-	run := func(ask bool) (string, Subscription, error) {
-		reply, err := createScript.Run(ctx, s.client, lane, owned.arguments(s.offset(), id, s.maxPerUser, room,
-			name, request, int(keyKept.Seconds()), flag(ask))...).Slice()
-		if err != nil {
-			return "", Subscription{}, unavailable("create", err)
-		}
-		return s.readReply(reply)
 	}
 	// Scripts cannot open secrets: whether one that is brought is that of what
 	// exists is seen here, before anything is changed.
-	word, made, err := run(sub.Secret != "")
-	if err == nil && word == "ask" {
-		if !sameSecret(sub.Secret, made.Secret) {
-			return Subscription{}, "", ErrOtherSecret
-		}
-		word, made, err = run(false)
+	mode := ""
+	if sub.Secret != "" {
+		mode = "ask"
 	}
-	switch {
-	case errors.Is(err, ErrLimit):
-		err = fmt.Errorf("%w: at most %d a user", ErrLimit, s.maxPerUser)
-	case errors.Is(err, ErrFull):
-		err = fmt.Errorf("%w: at most %d", ErrFull, s.maxTotal)
+	word, made, err := run(mode)
+	if err == nil && word == "ask" {
+		word, made, err = run("")
 	}
 	return made, Creation(word), err
+}
+
+// Find answers what a Create of the same would answer, Existing or Replayed,
+// without making or changing anything; or false where it would make a new one. Its
+// errors are those of Create.
+func (s *Store) Find(ctx context.Context, user string, sub Subscription, key string) (there Subscription, how Creation, found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	run, err := s.creation(ctx, user, sub, key)
+	if err != nil {
+		return Subscription{}, "", false, err
+	}
+	word, there, err := run("look")
+	if word == "ask" {
+		word = string(Existing)
+	}
+	return there, Creation(word), word != "new", err
+}
+
+// creation prepares create.lua: what it answers runs it in one of its modes.
+func (s *Store) creation(ctx context.Context, user string, sub Subscription, key string) (
+	run func(mode string) (string, Subscription, error), err error,
+) {
+	if user == "" {
+		return nil, errors.New("a subscription needs a user")
+	}
+	owned, err := sub.owned()
+	if err != nil {
+		return nil, err
+	}
+	lane := s.layout.Of(user)
+	room, err := s.room(ctx, lane)
+	if err != nil {
+		return nil, err
+	}
+	name, request := keyOf(user, key, owned, sub.Secret, sub.Headers)
+	id := cmp.Or(sub.ID, newID(lane))
+	owned["user"], owned["secret"] = user, s.secrets.Seal(id, cmp.Or(sub.Secret, newSecret()))
+	owned["headers"], owned["confirm"] = s.secrets.sealHeaders(id, sub.Headers), sub.Awaits
+	return func(mode string) (string, Subscription, error) {
+		reply, err := createScript.Run(ctx, s.client, lane, owned.arguments(s.offset(), id, s.maxPerUser, room,
+			name, request, int(keyKept.Seconds()), mode, confirmWithin.Milliseconds())...).Slice()
+		if err != nil {
+			return "", Subscription{}, unavailable("create", err)
+		}
+		word, made, err := s.readReply(reply)
+		switch {
+		case errors.Is(err, ErrLimit):
+			err = fmt.Errorf("%w: at most %d a user", ErrLimit, s.maxPerUser)
+		case errors.Is(err, ErrFull):
+			err = fmt.Errorf("%w: at most %d", ErrFull, s.maxTotal)
+		case word == "ask" && sub.Secret != "" && !sameSecret(sub.Secret, made.Secret):
+			err = ErrOtherSecret
+		}
+		return word, made, err
+	}, nil
 }
 
 // room answers how many subscriptions a lane may have, so that all lanes have

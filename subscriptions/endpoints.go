@@ -66,6 +66,9 @@ func (h *handler) create(w http.ResponseWriter, r *http.Request, user string) er
 	if err != nil {
 		return err
 	}
+	if wanted, err = h.askFirst(r.Context(), user, wanted, key); err != nil {
+		return err
+	}
 	sub, how, err := h.store.Create(r.Context(), user, wanted, key)
 	if err != nil {
 		return err
@@ -147,9 +150,13 @@ func (h *handler) patch(w http.ResponseWriter, r *http.Request, user string) err
 func (h *handler) change(w http.ResponseWriter, r *http.Request, user string, guarded bool, body []member,
 	read func([]member, Subscription) (Subscription, error),
 ) error {
+	ask := h.askAgain(r.Context(), user)
 	return h.settle(r, user, func(current Subscription) error {
 		wanted, err := read(body, current)
 		if err != nil {
+			return err
+		}
+		if wanted, err = ask(current, wanted); err != nil {
 			return err
 		}
 		if guarded {

@@ -54,6 +54,13 @@ type HandlerOptions struct {
 	// SigningKeys is what v1a signatures are made with, for their public halves.
 	// Nil: nobody may ask for such signatures.
 	SigningKeys *SigningKeys
+	// Intent is one of the Intent… constants; empty means IntentNone.
+	Intent string
+	// IntentExempt are the hosts whose targets are not asked, since they cannot
+	// answer: hooks.zapier.com, or *.make.com for all below make.com.
+	IntentExempt []string
+	// Prober asks targets. Nil: every test and handshake fails.
+	Prober Prober
 
 	Log     *slog.Logger // nil: nothing is logged
 	Metrics *Metrics     // nil: counted on a registry that nobody reads
@@ -67,6 +74,11 @@ type handler struct {
 	check    checker
 	log      *slog.Logger
 
+	intent       string
+	intentExempt []string
+	prober       Prober
+	turns        *turns
+
 	path, eventsPath string // with their slash
 	credentials      []string
 	keys             *SigningKeys
@@ -77,6 +89,8 @@ type handler struct {
 //	GET, POST                <path>
 //	GET, PUT, PATCH, DELETE  <path>{id}/
 //	POST                     <path>{id}/rotate-secret/
+//	POST                     <path>{id}/confirm/
+//	POST                     <path>{id}/test/
 //	GET                      <path>{id}/jwks.json
 //	GET                      <path>openapi.json
 //	GET                      <events path>
@@ -91,7 +105,8 @@ func NewHandler(o HandlerOptions) http.Handler {
 			events: o.Events, allowTarget: o.AllowTarget, asymmetric: o.SigningKeys != nil, limits: o.Limits.withDefaults(),
 		},
 		path: slashed(o.Path), eventsPath: slashed(o.EventsPath), credentials: o.Credentials,
-		keys: o.SigningKeys,
+		keys:   o.SigningKeys,
+		intent: o.Intent, intentExempt: o.IntentExempt, prober: o.Prober, turns: newTurns(),
 	}
 	// SkipClean and UseEncodedPath: paths are taken as they are, and never
 	// answered with a redirect that changes a POST into a GET.
@@ -101,9 +116,12 @@ func NewHandler(o HandlerOptions) http.Handler {
 	h.route(router, o.Path, actions{http.MethodGet: h.list, http.MethodPost: h.create})
 	h.route(router, slashed(o.Path)+"openapi.json", actions{http.MethodGet: h.openapi}) // no id has a dot
 	h.route(router, slashed(o.Path)+"{id:[^/]+}", actions{
-		http.MethodGet: h.get, http.MethodPut: h.replace, http.MethodPatch: h.patch, http.MethodDelete: h.delete,
+		http.MethodGet: h.confirming(h.get), http.MethodPut: h.confirming(h.replace),
+		http.MethodPatch: h.confirming(h.patch), http.MethodDelete: h.confirming(h.delete),
 	})
-	h.route(router, slashed(o.Path)+"{id:[^/]+}/rotate-secret", actions{http.MethodPost: h.rotate})
+	for name, act := range map[string]action{"rotate-secret": h.confirming(h.rotate), "confirm": h.confirm, "test": h.confirming(h.test)} {
+		h.route(router, slashed(o.Path)+"{id:[^/]+}/"+name, actions{http.MethodPost: act})
+	}
 	router.Handle(slashed(o.Path)+"{id:[^/]+}/jwks.json", http.HandlerFunc(h.jwks))
 	return o.Metrics.count(router)
 }
@@ -120,6 +138,9 @@ func (o HandlerOptions) withDefaults() HandlerOptions {
 	}
 	if o.AllowTarget == nil {
 		o.AllowTarget = func(netip.Addr) error { return nil }
+	}
+	if o.Prober == nil {
+		o.Prober = noProber{}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

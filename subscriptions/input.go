@@ -62,6 +62,7 @@ func (c checker) replace(body []member, current Subscription) (Subscription, err
 		f.same(moving, func(string) bool { return true })
 	}
 	f.moment("previous_secret_until")
+	f.moment("confirm_by")
 	f.texts("public_keys")
 	sub := c.read(f, current)
 	return sub, f.done()

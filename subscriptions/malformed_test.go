@@ -70,7 +70,7 @@ func TestTenThousandMalformedBodiesStoreNothing(t *testing.T) {
 	refused := 0
 	for range malformedBodies {
 		body := malform(random)
-		target := [][2]string{{"POST", base}, {"PUT", base + id}, {"PATCH", base + id}, {"POST", base + id + "/rotate-secret"}}[random.IntN(4)]
+		target := [][2]string{{"POST", base}, {"PUT", base + id}, {"PATCH", base + id}, {"POST", base + id + "/rotate-secret"}, {"POST", base + id + "/test"}}[random.IntN(5)]
 		w := httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(t.Context(), target[0], target[1], bytes.NewReader(body))
 		r.RemoteAddr = "127.0.0.1:1"

@@ -91,6 +91,8 @@ func (d document) paths() object {
 				answers(http.StatusOK, "With the new secret", "Subscription"), "parameters", []object{ifMatch},
 				"requestBody", object{"required": false, "content": content("application/json", "Rotation")}),
 		},
+		d.path + "{id}/confirm": object{"parameters": id, "post": confirmOperation()},
+		d.path + "{id}/test":    object{"parameters": id, "post": testOperation()},
 		d.path + "{id}/jwks.json": object{
 			"parameters": id,
 			"get": operation("getKeys", "What a subscription's v1a signatures are checked with, the newest first", object{
@@ -130,6 +132,22 @@ var ifMatch = header("If-Match", "Refuse where the subscription no longer has th
 func change(id, summary, media, schema string) object {
 	return operation(id, summary, answers(http.StatusOK, "As it is now", "Subscription"), "parameters", []object{ifMatch},
 		"requestBody", object{"required": true, "content": content(media, schema)})
+}
+
+// confirmOperation is about a header that other requests to a subscription may
+// carry as well.
+func confirmOperation() object {
+	secret := header(hookSecretHeader, "What the target was sent last. Any other request to the subscription may carry it instead.")
+	secret["required"] = true
+	return operation("confirmSubscription", "Show that the target of a pending subscription wants hooks",
+		answers(http.StatusOK, "As it is now", "Subscription"), "parameters", []object{ifMatch, secret})
+}
+
+func testOperation() object {
+	return operation("testSubscription", "Send the target an event that did not happen, as a delivery is sent, and see what it answers",
+		object{"200": object{"description": "What came of it", "content": content("application/json", "Tested")}},
+		"parameters", []object{ifMatch},
+		"requestBody", object{"required": false, "content": content("application/json", "Test")})
 }
 
 // operation answers an operation with further fields given as name, value …

@@ -38,7 +38,7 @@ func TestTheDescriptionIsValidAndHasTheRealPathsAndSchemes(t *testing.T) {
 	if !doc.IsOpenAPI31OrLater() {
 		t.Errorf("it is OpenAPI %s", doc.OpenAPI)
 	}
-	want := []string{"/hooks/events/", "/hooks/subs/", "/hooks/subs/openapi.json", "/hooks/subs/{id}/", "/hooks/subs/{id}/jwks.json", "/hooks/subs/{id}/rotate-secret"}
+	want := []string{"/hooks/events/", "/hooks/subs/", "/hooks/subs/openapi.json", "/hooks/subs/{id}/", "/hooks/subs/{id}/confirm", "/hooks/subs/{id}/jwks.json", "/hooks/subs/{id}/rotate-secret", "/hooks/subs/{id}/test"}
 	if got := doc.Paths.Keys(); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
 		t.Errorf("the paths are %q", got)
 	}
@@ -128,6 +128,8 @@ func TestTheWholeLifeOfASubscriptionIsAsDescribed(t *testing.T) {
 	c.send(t, "PUT", path, string(back), plain, 200)
 	c.send(t, "PATCH", path, `{"metadata":{"a":null},"expiration_date":null,"active":null,"format":null,"event":"*"}`, patch, 200)
 	c.send(t, "POST", path+"rotate-secret", `{"overlap_seconds":60}`, plain, 200)
+	c.send(t, "POST", path+"test", `{"event":"contact.create"}`, plain, 200)
+	c.send(t, "POST", path+"confirm", "", "", 422)
 	c.send(t, "GET", base+"?limit=1&active=true&event=deal.won", "", "", 200)
 	c.send(t, "GET", "/api/v1/event/", "", "", 200)
 	c.send(t, "GET", base+"openapi.json", "", "", 200)

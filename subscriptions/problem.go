@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/hookproxy/hookproxy/identity"
 )
@@ -32,6 +33,8 @@ type problem struct {
 	Status int        `json:"status"`
 	Detail string     `json:"detail,omitempty"`
 	Errors violations `json:"errors,omitempty"`
+	// Target is what a target answered to a handshake.
+	Target *asked `json:"target,omitempty"`
 }
 
 // refusals say what each error is to a client. The first that fits is taken.
@@ -53,6 +56,10 @@ var refusals = []struct {
 	{ErrKeyReused, http.StatusUnprocessableEntity, "idempotency-key-reused", "The Idempotency-Key belongs to another request"},
 	{ErrKeySpent, http.StatusConflict, "idempotency-key-spent", "What the Idempotency-Key made is gone"},
 	{errPrecondition, http.StatusPreconditionFailed, "precondition-failed", "A precondition does not hold"},
+	{errRefused, http.StatusUnprocessableEntity, "target-refused", "The target does not show that it wants hooks"},
+	{errHookSecret, http.StatusForbidden, "wrong-hook-secret", "The X-Hook-Secret is wrong"},
+	{errPending, http.StatusConflict, "unconfirmed", "The target has not confirmed that it wants hooks"},
+	{errTooOften, http.StatusTooManyRequests, "too-many-requests", "That was too often"},
 	{errMethod, http.StatusMethodNotAllowed, "method-not-allowed", "The method does not apply here"},
 	{errCrossOrigin, http.StatusForbidden, "cross-origin", "Requests from other origins are refused"},
 	{errMediaType, http.StatusUnsupportedMediaType, "unsupported-media-type", "The body is of another type"},
@@ -66,9 +73,13 @@ func problemOf(err error) problem {
 	}
 	for _, refusal := range refusals {
 		if errors.Is(err, refusal.err) {
-			return problem{
+			p := problem{
 				Type: typeOf(refusal.name), Title: refusal.title, Status: refusal.status, Detail: detailOf(err, refusal.status),
 			}
+			if refused, ok := errors.AsType[*refusedError](err); ok {
+				p.Target = new(refused.reply.asked())
+			}
+			return p
 		}
 	}
 	return problem{Type: typeOf("internal"), Title: "Something went wrong here", Status: http.StatusInternalServerError}
@@ -94,6 +105,9 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	p := problemOf(err)
+	if often, ok := errors.AsType[*rateError](err); ok {
+		w.Header().Set("Retry-After", strconv.Itoa(int(often.after.Seconds())))
+	}
 	switch p.Status {
 	case http.StatusUnauthorized:
 		challenge(w.Header(), err)

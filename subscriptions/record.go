@@ -19,12 +19,12 @@ var fields = []string{
 	"id", "user", "event", "format", "target_url", "active", "inactive_reason", "created_at", "updated_at",
 	"active_since", "inactive_since", "description", "metadata", "expires_at",
 	"ordered", "max_rate", "debounce", "batch_max", "batch_within", "skinny",
-	"previous_secret_until", "signature", "secret", "previous_secret", "headers",
+	"previous_secret_until", "signature", "confirm_by", "secret", "previous_secret", "headers", "confirm", "once_confirmed",
 }
 
 // secretFields are those that do not count into an ETag: it would let whoever may
 // read it try out guesses at them. Their changes show in updated_at.
-var secretFields = []string{"secret", "previous_secret", "headers"}
+var secretFields = []string{"secret", "previous_secret", "headers", "confirm", "once_confirmed"}
 
 // record is a subscription's hash: the values of fields, by name.
 type record map[string]string
@@ -61,7 +61,8 @@ func (r record) decode() (s Subscription, found bool, err error) {
 	s = Subscription{
 		ID: r["id"], User: r["user"], Events: strings.Fields(r["event"]), Format: r["format"], TargetURL: r["target_url"],
 		Active: r["active"] == "1", InactiveReason: r["inactive_reason"], Description: r["description"],
-		Secret: r["secret"], ETag: r.etag(), Signature: cmp.Or(r["signature"], SignatureV1),
+		Secret: r["secret"], PreviousSecret: r["previous_secret"], Awaits: r["confirm"], ETag: r.etag(),
+		Signature: cmp.Or(r["signature"], SignatureV1),
 	}
 	since := "active_since"
 	if !s.Active {
@@ -74,7 +75,7 @@ func (r record) decode() (s Subscription, found bool, err error) {
 	for _, at := range []struct {
 		field string
 		time  *time.Time
-	}{{"created_at", &s.CreatedAt}, {"updated_at", &s.UpdatedAt}, {since, &s.StateSince}, {"expires_at", &s.ExpiresAt}, {"previous_secret_until", &s.PreviousSecretUntil}} {
+	}{{"created_at", &s.CreatedAt}, {"updated_at", &s.UpdatedAt}, {since, &s.StateSince}, {"expires_at", &s.ExpiresAt}, {"previous_secret_until", &s.PreviousSecretUntil}, {"confirm_by", &s.ConfirmBy}} {
 		if *at.time, err = r.time(at.field); err != nil {
 			return Subscription{}, false, fmt.Errorf("subscription %s: %w", s.ID, err)
 		}
@@ -92,7 +93,7 @@ func (r record) decode() (s Subscription, found bool, err error) {
 
 // time answers a time that is kept in ms. Those ahead may be missing.
 func (r record) time(field string) (time.Time, error) {
-	if ahead := field == "expires_at" || field == "previous_secret_until"; ahead && r[field] == "" {
+	if ahead := field == "expires_at" || field == "previous_secret_until" || field == "confirm_by"; ahead && r[field] == "" {
 		return time.Time{}, nil
 	}
 	ms, err := strconv.ParseInt(r[field], 10, 64)

@@ -33,6 +33,7 @@ type resource struct {
 	CreatedAt      string            `json:"created_at"`
 	UpdatedAt      string            `json:"updated_at"`
 	SecretUntil    *string           `json:"previous_secret_until"`
+	ConfirmBy      *string           `json:"confirm_by"`
 	Signature      string            `json:"signature"`
 	Headers        map[string]string `json:"headers"`               // each value redacted
 	PublicKeys     []string          `json:"public_keys,omitempty"` // where signed by a key pair
@@ -65,6 +66,9 @@ func resourceOf(s Subscription) resource {
 	}
 	if !s.PreviousSecretUntil.IsZero() {
 		shown.SecretUntil = new(s.PreviousSecretUntil.Format(timeFormat))
+	}
+	if !s.ConfirmBy.IsZero() {
+		shown.ConfirmBy = new(s.ConfirmBy.Format(timeFormat))
 	}
 	return shown
 }

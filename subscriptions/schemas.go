@@ -23,15 +23,46 @@ func (d document) schemas() object {
 			"overlap_seconds": object{"type": "integer", "minimum": 0, "maximum": int(maxOverlap.Seconds()), "default": int(DefaultOverlap.Seconds())},
 		}),
 		"Event": object{"type": "object", "required": []string{"event"}, "properties": object{"event": text}},
+		"Test": closed(object{"event": object{
+			"type": "string", "default": testEventName,
+			"description": "hook.test, or an event that the subscription gets; its data is then that of the caller's latest, or the example.",
+		}}),
+		"Tested": testedSchema(),
 		"Problem": object{
 			"type": "object", "required": []string{"type", "title", "status"},
 			"properties": object{
 				"type": object{"type": "string", "enum": problemTypes()}, "title": text, "status": object{"type": "integer"}, "detail": text,
+				"target": object{"type": "object", "properties": askedSchemas(), "description": "What a target answered that was asked whether it wants hooks."},
 				"errors": object{"type": "array", "items": object{
 					"type": "object", "required": []string{"field", "message"}, "properties": object{"field": text, "message": text},
 				}},
 			},
 		},
+	}
+}
+
+// askedSchemas are of what everybody may see of a target's answer.
+func askedSchemas() object {
+	return object{
+		"status":      object{"type": "integer", "description": "0 where there was no answer."},
+		"error_class": object{"type": "string", "description": "Why it is no success; empty for a 2xx."},
+		"duration_ms": object{"type": "integer", "minimum": 0},
+	}
+}
+
+func testedSchema() object {
+	fields := askedSchemas()
+	fields["event"], fields["event_id"] = text, text
+	fields["response"] = object{
+		"type": []string{"object", "null"}, "required": []string{"headers", "body", "truncated"},
+		"properties": object{
+			"headers": object{"type": "object", "additionalProperties": text},
+			"body":    object{"type": "string", "description": "Its beginning."}, "truncated": object{"type": "boolean"},
+		},
+	}
+	return object{
+		"type": "object", "properties": fields,
+		"required": []string{"event", "event_id", "status", "error_class", "duration_ms", "response"},
 	}
 }
 
@@ -131,7 +162,7 @@ func serverSchemas() object {
 	return object{
 		"id": text, "user": text, "state": object{"type": "string", "enum": []string{StatePending, StateActive, StatePaused, StateDisabled}},
 		"state_reason": object{"type": "string", "enum": []string{"", InactiveByOwner, InactiveByFailure, InactiveUntilConfirmed}},
-		"state_since":  moment, "created_at": moment, "updated_at": moment, "previous_secret_until": noMoment,
+		"state_since":  moment, "created_at": moment, "updated_at": moment, "previous_secret_until": noMoment, "confirm_by": noMoment,
 		"public_keys": object{"type": "array", "items": text, "description": "whpk_ and base64: what v1a signatures are checked with. There where signature is not v1."},
 		"secret":      object{"type": "string", "description": "Signs deliveries. In an answer where it is new alone."},
 	}
@@ -186,7 +217,7 @@ func subscriptionSchema() object {
 		"type": "object", "properties": fields,
 		"required": []string{
 			"id", "user", "events", "format", "target_url", "active", "state", "state_reason", "state_since", "description", "metadata",
-			"expiration_date", "created_at", "updated_at", "previous_secret_until", "signature", "headers",
+			"expiration_date", "created_at", "updated_at", "previous_secret_until", "confirm_by", "signature", "headers",
 			"ordered", "order_key", "max_rate", "debounce", "batch", "skinny",
 		},
 	}

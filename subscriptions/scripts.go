@@ -21,12 +21,19 @@ var (
 	rotateLua string
 	//go:embed delete.lua
 	deleteLua string
+	//go:embed confirm.lua
+	confirmLua string
+	//go:embed allow.lua
+	allowLua string
 
 	createScript = newScript(createLua)
 	listScript   = newScript(listLua)
 	updateScript = newScript(updateLua)
 	rotateScript = newScript(rotateLua)
 	deleteScript = newScript(deleteLua)
+
+	confirmScript = newScript(confirmLua)
+	allowScript   = layout.NewScript(allowLua)
 )
 
 // newScript puts what our scripts share before source, and the names of fields

@@ -57,9 +57,8 @@ func TestTheStateSaysWhySinceWhenAndHowToGoOn(t *testing.T) {
 // Whether a target wants hooks is not for its owner to say.
 func TestItsOwnerCannotSwitchOnWhatIsPending(t *testing.T) {
 	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
-		r := newRig(t, s)
+		r := newRig(t, s, asking(&fakeTarget{}))
 		made := r.subscribe(t, "ann")
-		failing(t, s.Client, made.ID, "active", "0", "inactive_reason", InactiveUntilConfirmed)
 		for _, body := range []string{`{"active":true}`, `{"active":false}`} {
 			var got resource
 			r.send(t, "ann", "PUT", base+made.ID, body).want(t, 200).into(t, &got)

@@ -166,7 +166,8 @@ func (s *Store) read(ctx context.Context, lane layout.Lane, user string, ids []s
 // ExpiresAt. It answers
 // ErrNotFound where there is none, ErrDuplicate, and, where sub.ETag is not
 // empty and no longer the subscription's, ErrChanged. Setting it active clears
-// what counted against its target and has what was kept delivered.
+// what counted against its target and has what was kept delivered;
+// but one that is pending stays so, unless its TargetURL changes.
 func (s *Store) Update(ctx context.Context, user string, sub Subscription) (Subscription, error) {
 	lane, ok := s.owned(user, sub.ID)
 	if !ok {
@@ -181,6 +182,7 @@ func (s *Store) Update(ctx context.Context, user string, sub Subscription) (Subs
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
+	owned["confirm"] = sub.Awaits
 	reply, err := updateScript.Run(ctx, s.client, lane, owned.arguments(s.offset(), sub.ID, user, sub.ETag)...).Slice()
 	if err != nil {
 		return Subscription{}, unavailable("update", err)
@@ -237,8 +239,10 @@ func (s *Store) decode(values []any) (sub Subscription, found bool, err error) {
 	if err != nil || !found {
 		return sub, found, err
 	}
-	if sub.Secret, err = s.secrets.Open(sub.ID, sub.Secret); err != nil && !errors.Is(err, ErrSealed) {
-		return sub, found, err
+	for _, secret := range []*string{&sub.Secret, &sub.PreviousSecret} {
+		if *secret, err = s.secrets.Open(sub.ID, *secret); err != nil && !errors.Is(err, ErrSealed) {
+			return sub, found, err
+		}
 	}
 	sub.Headers, err = s.secrets.OpenHeaders(sub.ID, r["headers"])
 	if errors.Is(err, ErrSealed) {

@@ -55,8 +55,8 @@ const (
 	InactiveUntilConfirmed = "unconfirmed"
 )
 
-// The states that a subscription can be in. Events are kept in all of them, and
-// delivered in StateActive.
+// The states that a subscription can be in. Events are delivered in StateActive,
+// and kept in all others; but for a new one that is pending, which gets none.
 const (
 	// StatePending: InactiveUntilConfirmed.
 	StatePending = "pending"
@@ -111,6 +111,15 @@ type Subscription struct {
 	// PreviousSecretUntil is until when deliveries are signed with the secret
 	// before this one too. Zero where there was none.
 	PreviousSecretUntil time.Time
+	// PreviousSecret is that secret. It counts until then and no longer.
+	PreviousSecret string
+	// ConfirmBy is when a new subscription ends unless its target has confirmed by
+	// then. Zero where it has, or need not.
+	ConfirmBy time.Time
+	// Awaits is the digest of the secret that the target has to send back, or has
+	// sent back late; empty where it was not asked, or answered with it at once.
+	// Whoever creates or moves a subscription with it makes it pending.
+	Awaits string
 	// CreatedAt and UpdatedAt are in UTC, by Redis' clock, exact to 1 ms.
 	CreatedAt, UpdatedAt time.Time
 	// ETag changes with whatever its owner can see of it.

@@ -45,17 +45,26 @@ local function digest(s) return redis.sha1hex(s.event .. '\n' .. s.target_url) e
 -- hold anything.
 local function expiring_member(s) return s.id .. '|' .. digest(s) .. '|' .. s.event .. '|' .. s.user end
 
--- join makes a subscription a member of the sets that it is found by.
+-- ends answers when a subscription ends by itself, or '': a new one sooner,
+-- unless its target has confirmed by then.
+local function ends(s)
+  if s.confirm_by == '' then return s.expires_at end
+  if s.expires_at ~= '' and tonumber(s.expires_at) < tonumber(s.confirm_by) then return s.expires_at end
+  return s.confirm_by
+end
+
+-- join makes a subscription a member of the sets that it is found by. A new one
+-- that is not confirmed is found by no event.
 local function join(s)
   redis.call('SADD', own_key(s.user), s.id)
   redis.call('SADD', everybody, s.id)
   redis.call('HSET', targets_key(s.user), digest(s), s.id)
-  for name in string.gmatch(s.event, '%S+') do
+  for name in string.gmatch(s.confirm_by == '' and s.event or '', '%S+') do
     redis.call('SADD', lane .. 'subscribers:' .. name .. ':' .. s.user, s.id)
   end
-  if s.expires_at ~= '' then
-    redis.call('ZADD', expiring, s.expires_at, expiring_member(s))
-    redis.call('PEXPIREAT', subscription_key(s.id), s.expires_at)
+  if ends(s) ~= '' then
+    redis.call('ZADD', expiring, ends(s), expiring_member(s))
+    redis.call('PEXPIREAT', subscription_key(s.id), ends(s))
   else
     redis.call('PERSIST', subscription_key(s.id))
   end
@@ -119,8 +128,9 @@ local function activate(id, at)
   if place(id, at) then wake() end
 end
 
-local function pause(id, at)
-  redis.call('HSET', subscription_key(id), 'active', '0', 'inactive_reason', 'owner',
+-- deactivate has events kept, for one of the reasons that there are.
+local function deactivate(id, at, reason)
+  redis.call('HSET', subscription_key(id), 'active', '0', 'inactive_reason', reason,
     'inactive_since', string.format('%.0f', at))
   place(id, at)
 end
@@ -142,4 +152,14 @@ local function write(id, fields)
       redis.call('HSET', subscription_key(id), field, value)
     end
   end
+end
+
+-- settle makes a subscription that was pending what it is to be: its target has
+-- confirmed.
+local function settle(s, at)
+  leave(s)
+  s.confirm_by = ''
+  write(s.id, { confirm_by = '' })
+  join(s)
+  if s.once_confirmed == '' then activate(s.id, at) else deactivate(s.id, at, s.once_confirmed) end
 end
