@@ -87,7 +87,7 @@ func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*h
 		return nil, err
 	}
 	timestamp := strconv.FormatInt(now.Unix(), 10)
-	h := req.Header // its keys are written as http.Header canonicalizes them
+	h := req.Header          // its keys are written as http.Header canonicalizes them
 	addHeaders(h, d.headers) // first: none takes the place of ours
 	h["User-Agent"] = []string{agent}
 	h["X-Hook-Event"] = []string{d.event.Name}

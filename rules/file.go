@@ -80,6 +80,12 @@ type SubscriptionSettings struct {
 	MaxBacklog int
 	// Limits bound what subscribers may set.
 	Limits OptionLimits
+	// Intent is "none", or "handshake" where targets must show that they want
+	// hooks before they get any.
+	Intent string
+	// IntentExempt are the hosts whose targets need not: in lower case, as
+	// hooks.zapier.com, or *.make.com for all below make.com.
+	IntentExempt []string
 }
 
 // CaptureSettings is the section capture.
@@ -96,7 +102,7 @@ func defaults() *File {
 	return &File{
 		Subscriptions: SubscriptionSettings{
 			Path: DefaultSubscriptionsPath, EventsPath: DefaultEventsPath,
-			MaxPerUser: DefaultMaxPerUser, MaxTotal: DefaultMaxTotal, MaxBacklog: DefaultMaxBacklog,
+			MaxPerUser: DefaultMaxPerUser, MaxTotal: DefaultMaxTotal, MaxBacklog: DefaultMaxBacklog, Intent: intents[0],
 		},
 		Capture: CaptureSettings{MaxBody: DefaultMaxBody, Budget: DefaultBudget},
 	}

@@ -49,6 +49,12 @@ var refusals = []struct{ name, source, message string }{
 	{"limit of rate nan", "subscriptions: {limits: {max_rate: .nan}}", "subscriptions.limits.max_rate: expected a number of deliveries a second"},
 	{"limit of debounce", "subscriptions: {limits: {debounce: 48h}}", "subscriptions.limits.debounce: expected a time of at most"},
 	{"limit of batch", "subscriptions: {limits: {batch: 1}}", "subscriptions.limits.batch: expected a whole number from 2"},
+	{"intent unknown", "subscriptions: {intent: handshakes}", "did you mean"},
+	{"exempt URL", "subscriptions: {intent_exempt: 'https://hooks.zapier.com'}", "expected a host such as"},
+	{"exempt port", "subscriptions: {intent_exempt: ['hooks.zapier.com:443']}", "expected a host such as"},
+	{"exempt everything", "subscriptions: {intent_exempt: ['*']}", "expected a host such as"},
+	{"exempt inside", "subscriptions: {intent_exempt: ['hooks.*.com']}", "expected a host such as"},
+	{"exempt none", "subscriptions: {intent_exempt: []}", "at least one"},
 	{"own path everything", "subscriptions: {path: /}", "expected a path such as"},
 	{"own path unclean", "subscriptions: {path: /a/../b}", "expected a path such as"},
 	{"own path with parameters", "subscriptions: {path: '/{a}'}", "expected a path such as"},
@@ -240,7 +246,7 @@ func TestTheExampleShowsEveryOption(t *testing.T) {
 		"max_backlog", "limits", "ordered", "skinny", "max_rate", "debounce", "batch", "batch_within", "max_body", "budget", "only", "on", "emit", "status", "when", "not", "exists", "matches",
 		"payload", "resource", "each", "max_items", "keep", "fixed", "merge", "pick", "omit",
 		"mount", "ignore_case", "format_suffixes", "method_override", "guarantee", "mode",
-		"fetch", "changed", "later",
+		"fetch", "changed", "later", "intent", "intent_exempt",
 	} {
 		if !regexp.MustCompile(`(?m)^[^#]*\b` + key + `: `).MatchString(strings.ReplaceAll(all, ":\n", ": \n")) {
 			t.Errorf("examples/rules.yaml does not show %s", key)

@@ -21,8 +21,8 @@ func parsed(t testing.TB, source string) *File {
 
 func TestAnEmptySectionMeansItsDefaults(t *testing.T) {
 	file := parsed(t, "rules:\nresources:\nidentity:\nsubscriptions:\ncapture:\n")
-	want := SubscriptionSettings{Path: "/api/v1/subscription/", EventsPath: "/api/v1/event/", MaxPerUser: 100, MaxTotal: 100000, MaxBacklog: 10000}
-	if file.Subscriptions != want || file.Capture != (CaptureSettings{MaxBody: 1 << 20, Budget: 64 << 20}) {
+	want := SubscriptionSettings{Path: "/api/v1/subscription/", EventsPath: "/api/v1/event/", MaxPerUser: 100, MaxTotal: 100000, MaxBacklog: 10000, Intent: "none"}
+	if !cmp.Equal(file.Subscriptions, want) || file.Capture != (CaptureSettings{MaxBody: 1 << 20, Budget: 64 << 20}) {
 		t.Errorf("got %+v, %+v", file.Subscriptions, file.Capture)
 	}
 	if file.Match("POST", "/contacts") != nil || len(file.Events()) != 0 {
@@ -32,13 +32,15 @@ func TestAnEmptySectionMeansItsDefaults(t *testing.T) {
 
 func TestSettingsAreRead(t *testing.T) {
 	file := parsed(t, `
-subscriptions: {path: /hooks, events_path: /hook-events/, max_per_user: 5, max_total: 6, max_backlog: 7,
+subscriptions: {path: /hooks, events_path: /hook-events/, max_per_user: 5, max_total: 6, max_backlog: 7, intent: handshake,
+  intent_exempt: [Hooks.Zapier.com, "*.make.com", "2001:db8::1"],
   limits: {ordered: false, skinny: true, max_rate: 2.5, debounce: 1m30s, batch: false, batch_within: 5s}}
 capture: {max_body: 2 MB, budget: 4000000}
 `)
 	want := SubscriptionSettings{Path: "/hooks/", EventsPath: "/hook-events/", MaxPerUser: 5, MaxTotal: 6, MaxBacklog: 7,
+		Intent: "handshake", IntentExempt: []string{"hooks.zapier.com", "*.make.com", "2001:db8::1"},
 		Limits: OptionLimits{MaxRate: 2.5, Debounce: 90 * time.Second, Batch: -1, BatchWithin: 5 * time.Second, NoOrder: true}}
-	if file.Subscriptions != want || file.Capture != (CaptureSettings{MaxBody: 2e6, Budget: 4e6}) {
+	if !cmp.Equal(file.Subscriptions, want) || file.Capture != (CaptureSettings{MaxBody: 2e6, Budget: 4e6}) {
 		t.Errorf("got %+v, %+v", file.Subscriptions, file.Capture)
 	}
 }

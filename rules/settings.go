@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ const (
 )
 
 func (p *parser) subscriptions(n *yaml.Node, file *File) {
-	values := p.options(n, "subscriptions", "path", "events_path", "max_per_user", "max_total", "max_backlog", "limits")
+	values := p.options(n, "subscriptions", "path", "events_path", "max_per_user", "max_total", "max_backlog", "limits", "intent", "intent_exempt")
 	settings := &file.Subscriptions
 	if v := values["path"]; v != nil {
 		settings.Path = p.ownPath(v, "subscriptions.path", settings.Path)
@@ -39,12 +40,46 @@ func (p *parser) subscriptions(n *yaml.Node, file *File) {
 	if v := values["limits"]; v != nil && !isNull(v) {
 		settings.Limits = p.limits(v)
 	}
+	p.intent(values["intent"], values["intent_exempt"], settings)
 	// Under each other, one of the two would hide the other.
 	if under(settings.EventsPath, settings.Path) || under(settings.Path, settings.EventsPath) {
 		p.mistake(n, "subscriptions: expected path and events_path apart from each other, found %s and %s",
 			quoted(settings.Path), quoted(settings.EventsPath))
 	}
 }
+
+// intents are the values of the option intent, the default first.
+var intents = []string{"none", "handshake"}
+
+// maxExempt is how many hosts intent_exempt may name.
+const maxExempt = 1000
+
+func (p *parser) intent(intent, exempt *yaml.Node, settings *SubscriptionSettings) {
+	if intent != nil {
+		settings.Intent = p.oneOf(intent, "subscriptions.intent", intents...)
+	}
+	if exempt == nil {
+		return
+	}
+	const what = "subscriptions.intent_exempt"
+	hosts := p.list(exempt, what)
+	if len(hosts) > maxExempt {
+		p.mistake(exempt, "%s: expected at most %d hosts, found %d", what, maxExempt, len(hosts))
+		return
+	}
+	for _, n := range hosts {
+		const expected = "a host such as hooks.zapier.com or *.make.com"
+		host, ok := p.text(n, what, expected)
+		if ok && !hostPattern.MatchString(host) {
+			p.mistake(n, "%s: expected %s, found %s", what, expected, quoted(host))
+			continue
+		}
+		settings.IntentExempt = append(settings.IntentExempt, strings.ToLower(host))
+	}
+}
+
+// hostPattern is a host's name or address without a port, or *. and a name.
+var hostPattern = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$|^[0-9a-fA-F:]*:[0-9a-fA-F:.]*$`)
 
 // ownPath answers a path for an endpoint of ours, with its trailing slash.
 func (p *parser) ownPath(n *yaml.Node, what, otherwise string) string {

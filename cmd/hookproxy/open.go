@@ -46,19 +46,27 @@ func (p *program) openFront(context.Context) error {
 	p.proxy, err = proxy.New(proxy.Options{
 		Upstream: c.upstream, Transport: transport, Identity: callers, Publisher: p.publisher,
 		Releaser: p.publisher, Rules: func() *rules.File { return c.rules },
-		Own: subscriptions.NewHandler(subscriptions.HandlerOptions{
-			Store: p.store, Identity: callers, Events: c.rules.Events,
-			Path: paths.Path, EventsPath: paths.EventsPath, AllowTarget: p.addresses().Check,
-			Credentials: credentialHeaders(c.rules), Limits: subscriptions.Limits(paths.Limits), SigningKeys: c.signingKeys,
-			Log: p.log, Metrics: subscriptions.NewMetrics(p.registry),
-		}),
-		OwnPaths:       []string{paths.Path, paths.EventsPath},
+		Own: p.endpoints(callers), OwnPaths: []string{paths.Path, paths.EventsPath},
 		TrustedProxies: c.trustedProxies, Log: p.log, Metrics: proxy.NewMetrics(p.registry),
 	})
 	if err != nil {
 		return err
 	}
 	return p.serveFront()
+}
+
+// endpoints are those of the subscriptions.
+func (p *program) endpoints(callers subscriptions.Identifier) http.Handler {
+	prober := delivery.NewProber(p.deliveryOptions())
+	p.closers.add(prober.Close)
+	c, settings := p.config, p.config.rules.Subscriptions
+	return subscriptions.NewHandler(subscriptions.HandlerOptions{
+		Store: p.store, Identity: callers, Events: c.rules.Events,
+		Path: settings.Path, EventsPath: settings.EventsPath, AllowTarget: p.addresses().Check,
+		Intent: settings.Intent, IntentExempt: settings.IntentExempt, Prober: prober,
+		Credentials: credentialHeaders(c.rules), SigningKeys: c.signingKeys, Limits: subscriptions.Limits(settings.Limits),
+		Log: p.log, Metrics: subscriptions.NewMetrics(p.registry),
+	})
 }
 
 func (p *program) serveFront() error {
@@ -86,13 +94,20 @@ func (p *program) openEngine(context.Context) error {
 	if !p.config.delivers {
 		return nil
 	}
-	engine, err := delivery.New(delivery.Options{
-		Client: p.redis, Layout: p.config.layout, Subscriptions: p.store, Secrets: p.config.secrets, SigningKeys: p.config.signingKeys, Addresses: p.addresses(),
-		Workers: p.config.workers, MaxBacklog: p.config.rules.Subscriptions.MaxBacklog,
-		DrainTimeout: p.workShare(), Version: version(), Log: p.log, Metrics: delivery.NewMetrics(p.registry),
-	})
+	options := p.deliveryOptions()
+	options.Metrics = delivery.NewMetrics(p.registry)
+	engine, err := delivery.New(options)
 	p.engine = engine
 	return err
+}
+
+// deliveryOptions are those of the engine, and of whatever else sends as it does.
+func (p *program) deliveryOptions() delivery.Options {
+	return delivery.Options{
+		Client: p.redis, Layout: p.config.layout, Subscriptions: p.store, Secrets: p.config.secrets, SigningKeys: p.config.signingKeys, Addresses: p.addresses(),
+		Workers: p.config.workers, MaxBacklog: p.config.rules.Subscriptions.MaxBacklog,
+		DrainTimeout: p.workShare(), Version: version(), Log: p.log,
+	}
 }
 
 func (p *program) openAdmin(context.Context) error {

@@ -15,6 +15,7 @@
 //	hookproxy:{0}:all                            SET     all subscription ids of the lane
 //	hookproxy:{0}:expiring                       ZSET    subscriptions that end by themselves, by when in ms
 //	hookproxy:{0}:idempotent:<digest>            STRING  the subscription that an Idempotency-Key made (24 h)
+//	hookproxy:{0}:rate:<what>:<whose>            STRING  how many handshakes or tests so far (1 min)
 //	hookproxy:{0}:subscription:<id>              HASH    the subscription and its failure state
 //	hookproxy:{0}:event:<id>                     HASH    header, payload, refs: what still refers to it; whole, unless dispatch broke off
 //	hookproxy:{0}:queue:<subscription>           ZSET    deliveries never tried, by sequence
