@@ -2,10 +2,7 @@ package delivery
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/hookproxy/hookproxy/events"
@@ -85,14 +82,6 @@ func (p *Prober) Test(ctx context.Context, sub subscriptions.Subscription, test 
 }
 
 func (p *Prober) ask(ctx context.Context, req *http.Request, start time.Time) subscriptions.Reply {
-	var reply subscriptions.Reply
-	a := p.sender.exchange(ctx, req, start, func(res *http.Response) {
-		reply.Header = res.Header
-		var head [subscriptions.MaxReplyBody + 1]byte
-		n, err := io.ReadFull(res.Body, head[:])
-		reply.Cut = n > subscriptions.MaxReplyBody || err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
-		reply.Body = strings.ToValidUTF8(string(head[:min(n, subscriptions.MaxReplyBody)]), "\ufffd")
-	})
-	reply.Status, reply.Class, reply.Took = a.status, a.class, a.took
-	return reply
+	a, header := p.sender.exchange(ctx, req, start)
+	return subscriptions.Reply{Status: a.status, Class: a.class, Took: a.took, Header: header, Body: a.head}
 }

@@ -89,31 +89,29 @@ func (s *sender) send(ctx context.Context, d *delivery) attempt {
 	if err != nil {
 		return attempt{outcome: Rejected, class: classTarget, err: err}
 	}
-	return s.exchange(ctx, req, start, nil)
+	a, _ := s.exchange(ctx, req, start)
+	if a.outcome == Delivered {
+		a.head = "" // of use only to whoever has to find out what went wrong
+	}
+	return a
 }
 
-// exchange has a request answered, whose own context bounds the time. see, unless
-// it is nil, is shown the response while its body can be read.
-func (s *sender) exchange(ctx context.Context, req *http.Request, start time.Time, see func(*http.Response)) attempt {
+// exchange has a request answered, whose own context bounds the time. It answers
+// the response's header too, nil where there is none.
+func (s *sender) exchange(ctx context.Context, req *http.Request, start time.Time) (attempt, http.Header) {
 	res, err := s.transport.RoundTrip(req)
 	if err != nil {
 		a := s.blame(ctx, err)
 		a.took, a.err = time.Since(start), err
-		return a
+		return a, nil
 	}
 	a := judge(res, time.Now())
-	if see != nil {
-		see(res)
-	}
 	// The status decides; the body is read only so that the connection can be
-	// used again, and one too long costs its receiver that connection. What it says
-	// is of use only to whoever has to find out what went wrong.
-	if head := readHead(res); a.outcome != Delivered {
-		a.head = head
-	}
+	// used again, and one too long costs its receiver that connection.
+	a.head = readHead(res)
 	_ = res.Body.Close()
 	a.took = time.Since(start)
-	return a
+	return a, res.Header
 }
 
 // blame tells whose fault an exchange without a response is.

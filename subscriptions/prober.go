@@ -26,9 +26,6 @@ func (noProber) Test(context.Context, Subscription, TestEvent) Reply {
 	return Reply{Class: "unreachable"}
 }
 
-// MaxReplyBody is how much of a target's answer a Reply holds, in bytes.
-const MaxReplyBody = 1024
-
 // Reply is what came of asking a target.
 type Reply struct {
 	// Status is the answer's, 0 where there was none.
@@ -40,10 +37,8 @@ type Reply struct {
 	Took time.Duration
 	// Header is the answer's; nil where there was none.
 	Header http.Header
-	// Body is the beginning of the answer's, MaxReplyBody bytes at most, in
-	// UTF-8; Cut tells that there was more.
+	// Body is the beginning of the answer's where that is text, as an attempt has it.
 	Body string
-	Cut  bool
 }
 
 // asked is a Reply as far as everybody may see it: nothing of the target's own.
@@ -55,17 +50,17 @@ type asked struct {
 
 func (r Reply) asked() asked { return asked{r.Status, r.Class, r.Took.Milliseconds()} }
 
-// shownHeaders are those of an answer that help to find out what went wrong.
-var shownHeaders = []string{"Content-Type", "Location", "Retry-After", "Server", "Via", "WWW-Authenticate"}
+// shownHeaders are those of an answer that help to find out what went wrong. Others
+// hold cookies, and the names of machines behind the target.
+var shownHeaders = []string{"Content-Type", "Location", "Retry-After", "WWW-Authenticate"}
 
 // maxShownHeader is how much of a header's value is shown, in bytes.
 const maxShownHeader = 256
 
 // head is the beginning of a target's answer.
 type head struct {
-	Headers   map[string]string `json:"headers"`
-	Body      string            `json:"body"`
-	Truncated bool              `json:"truncated"`
+	Headers map[string]string `json:"headers"`
+	Body    string            `json:"body"`
 }
 
 // head answers nil where there was no answer.
@@ -73,7 +68,7 @@ func (r Reply) head() *head {
 	if r.Header == nil {
 		return nil
 	}
-	shown := head{Headers: map[string]string{}, Body: r.Body, Truncated: r.Cut}
+	shown := head{Headers: map[string]string{}, Body: r.Body}
 	for _, name := range shownHeaders {
 		if value := r.Header.Get(name); value != "" {
 			shown.Headers[strings.ToLower(name)] = strings.ToValidUTF8(value[:min(len(value), maxShownHeader)], "\ufffd")

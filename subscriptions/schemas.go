@@ -54,10 +54,10 @@ func testedSchema() object {
 	fields := askedSchemas()
 	fields["event"], fields["event_id"] = text, text
 	fields["response"] = object{
-		"type": []string{"object", "null"}, "required": []string{"headers", "body", "truncated"},
+		"type": []string{"object", "null"}, "required": []string{"headers", "body"},
 		"properties": object{
 			"headers": object{"type": "object", "additionalProperties": text},
-			"body":    object{"type": "string", "description": "Its beginning."}, "truncated": object{"type": "boolean"},
+			"body":    object{"type": "string", "description": "Its beginning, where it is text."},
 		},
 	}
 	return object{
