@@ -24,6 +24,8 @@ func (o *Operations) Attempts(ctx context.Context, subscription string, q subscr
 	if q.Before != "" {
 		newest = "(" + q.Before
 	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	entries, err := o.client.XRevRangeN(ctx, lane.Attempts(subscription), newest, "-", attemptsRead).Result()
 	if err != nil {
 		return nil, false, unavailable("attempts", err)

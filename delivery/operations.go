@@ -3,12 +3,16 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/hookproxy/hookproxy/internal/layout"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
+
+// operationTimeout bounds what somebody who asks may wait for Redis.
+const operationTimeout = 2 * time.Second
 
 // Operations is what owners and operators can see and do of deliveries. It needs
 // no engine in its process: whatever it wants done, it leaves in Redis for any.
@@ -41,7 +45,14 @@ func (o *Operations) lane(id string) (layout.Lane, error) {
 	return lane, nil
 }
 
+// bounded answers a context for what one call asks of Redis.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, operationTimeout)
+}
+
 func (o *Operations) run(ctx context.Context, script layout.Script, lane layout.Lane, args ...any) *redis.Cmd {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	return script.Run(ctx, o.client, lane, append([]any{o.offset()}, args...)...)
 }
 

@@ -107,6 +107,8 @@ func (o *Operations) Redelivery(ctx context.Context, subscription, id string) (s
 	if err != nil {
 		return subscriptions.Redelivery{}, err
 	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	job, err := o.client.HGetAll(ctx, lane.Redelivery(id)).Result()
 	if err != nil {
 		return subscriptions.Redelivery{}, unavailable("redelivery", err)

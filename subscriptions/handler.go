@@ -38,6 +38,8 @@ type HandlerOptions struct {
 	// Events answers the events that may be subscribed to, sorted. It is asked
 	// at each request. Nil means none.
 	Events func() []string
+	// History tells of deliveries. Nil: the endpoints that do are not there.
+	History History
 	// Path and EventsPath are where the endpoints stand, with or without a
 	// trailing slash; both are served. Empty means DefaultPath and
 	// DefaultEventsPath.
@@ -82,6 +84,7 @@ type handler struct {
 	path, eventsPath string // with their slash
 	credentials      []string
 	keys             *SigningKeys
+	history          History // nil for none
 }
 
 // NewHandler makes the endpoints:
@@ -92,6 +95,8 @@ type handler struct {
 //	POST                     <path>{id}/confirm/
 //	POST                     <path>{id}/test/
 //	GET                      <path>{id}/jwks.json
+//	GET                      <path>{id}/deliveries, …/missed, …/redeliveries/{id}
+//	POST                     <path>{id}/missed/ack, …/redeliver
 //	GET                      <path>openapi.json
 //	GET                      <events path>
 //
@@ -105,7 +110,7 @@ func NewHandler(o HandlerOptions) http.Handler {
 			events: o.Events, allowTarget: o.AllowTarget, asymmetric: o.SigningKeys != nil, limits: o.Limits.withDefaults(),
 		},
 		path: slashed(o.Path), eventsPath: slashed(o.EventsPath), credentials: o.Credentials,
-		keys:   o.SigningKeys,
+		keys: o.SigningKeys, history: o.History,
 		intent: o.Intent, intentExempt: o.IntentExempt, prober: o.Prober, turns: newTurns(),
 	}
 	// SkipClean and UseEncodedPath: paths are taken as they are, and never
@@ -121,6 +126,9 @@ func NewHandler(o HandlerOptions) http.Handler {
 	})
 	for name, act := range map[string]action{"rotate-secret": h.confirming(h.rotate), "confirm": h.confirm, "test": h.confirming(h.test)} {
 		h.route(router, slashed(o.Path)+"{id:[^/]+}/"+name, actions{http.MethodPost: act})
+	}
+	if h.history != nil {
+		h.routeHistory(func(path string, a actions) { h.route(router, path, a) })
 	}
 	router.Handle(slashed(o.Path)+"{id:[^/]+}/jwks.json", http.HandlerFunc(h.jwks))
 	return o.Metrics.count(router)

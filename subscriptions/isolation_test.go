@@ -16,6 +16,7 @@ func calls(etag, stranger string) [][]string {
 	bodies := []string{
 		"", body, `{`, `[]`, `{}`, `{"event":1}`, `{"active":false}`, `{"active":true}`, `{"x":1}`, `{"id":"` + stranger + `"}`, `{"user":"bob"}`,
 		`{"secret":"` + bring(24) + `"}`, `{"overlap_seconds":0}`, `{"event":"contact.create"}`, `{"metadata":{"a":null}}`, `{"expiration_date":"2099-01-01T00:00:00Z"}`,
+		`{"missed":true}`, `{"through":1}`,
 	}
 	headers := [][]string{nil, {"If-Match", etag}, {"If-Match", "*"}, {"If-Match", `"x"`}, {"If-None-Match", etag}, {"If-None-Match", "*"}, {"X-Hook-Secret", "bobs"}, {"Idempotency-Key", "bobs"}}
 	var all [][]string
@@ -38,7 +39,8 @@ func TestAStrangersIdAnswersAsOneThatNobodyHas(t *testing.T) {
 		bobs.into(t, &sub)
 		missing := sub.ID[:len(sub.ID)-4] + "0000"
 		before := hash(t, s.Client, sub.ID)
-		for _, suffix := range []string{"", "/", "/rotate-secret", "/rotate-secret/", "/openapi.json", "/test", "/confirm", "/confirm/"} {
+		for _, suffix := range []string{"", "/", "/rotate-secret", "/rotate-secret/", "/openapi.json", "/test", "/confirm", "/confirm/",
+			"/deliveries", "/missed", "/missed/ack", "/redeliver", "/redeliveries/0-job", "/redeliveries/"} {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 				for _, call := range calls(bobs.header.Get("ETag"), sub.ID) {
 					theirs := r.send(t, "ann", method, base+sub.ID+suffix, call[0], call[1:]...)

@@ -26,36 +26,21 @@ type position struct {
 	id string
 }
 
-// readListing reads the query of a list. Parameters that it does not know are
-// somebody else's: a gateway's, or a cache's.
+// readListing reads the query of a list.
 func readListing(r *http.Request) (l listing, err error) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	p, err := readParameters(r)
 	if err != nil {
-		return listing{}, violations{{Message: "the query must be written as name=value&name=value"}}
+		return listing{}, err
 	}
-	var bad violations
-	one := func(name string, read func(value string) bool, message string) {
-		values, given := query[name]
-		if given && (len(values) != 1 || !read(values[0])) {
-			bad.add(name, message)
-		}
-	}
-	one("event", func(v string) bool { l.event = v; return v != "" }, "must be one event")
-	one("active", func(v string) bool { l.active = v; return v == "true" || v == "false" }, "must be true or false")
-	one("cursor", func(v string) bool {
+	p.one("event", func(v string) bool { l.event = v; return v != "" }, "must be one event")
+	p.one("active", func(v string) bool { l.active = v; return v == "true" || v == "false" }, "must be true or false")
+	p.one("cursor", func(v string) bool {
 		position, ok := readPosition(v)
 		l.after, l.limit = position, maxPage
 		return ok
 	}, "must be as the last page's Link had it")
-	one("limit", func(v string) bool {
-		n, err := strconv.Atoi(v)
-		l.limit = n
-		return err == nil && n >= 1 && n <= maxPage
-	}, "must be a number from 1 to 100")
-	if len(bad) > 0 {
-		return listing{}, bad
-	}
-	return l, nil
+	p.limit(&l.limit)
+	return l, p.err()
 }
 
 // page answers those of a list, oldest first, that are asked for, and whether

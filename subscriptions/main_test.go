@@ -30,6 +30,8 @@ type rig struct {
 	store  *Store
 	offset atomic.Int64 // of Redis' clock, in ms
 	log    lockedBuffer
+	// history is what the endpoints about deliveries answer from.
+	history fakeHistory
 }
 
 // lockedBuffer is a log that a test can read while a server writes it.
@@ -73,7 +75,7 @@ func newRig(t testing.TB, s *redistest.Server, adjust ...func(*HandlerOptions)) 
 	r.store = NewStore(StoreOptions{Client: s.Client, Offset: r.offset.Load})
 	options := HandlerOptions{
 		Store: r.store, Identity: byHeader(t), Events: func() []string { return knownEvents },
-		AllowTarget: addresses.Policy{}.Check, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
+		History: &r.history, AllowTarget: addresses.Policy{}.Check, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
 	}
 	for _, a := range adjust {
 		a(&options)

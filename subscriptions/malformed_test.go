@@ -19,6 +19,7 @@ const malformedBodies = 10_000
 // parsers stumble over.
 var grammar = []string{
 	`{"event":"contact.create","target_url":"https://hooks.example/a"}`, `{"active":false}`, `{"secret":"x","overlap_seconds":1}`, `{"metadata":{"a":"b"}}`,
+	`{"through":3}`, `{"missed":true}`,
 	`"event":`, `"events":["deal.won","*"]`, `"target_url":`, `"metadata":`, `"expiration_date":"2099-01-01T00:00:00Z"`, `"active":`, `"id":`, `"user":"bob"`,
 	`"https://hooks.example/a"`, `"http://127.0.0.1/"`, `"contact.create"`, `"*"`, `""`, `{`, `}`, `[`, `]`, `,`, `:`, `"`, `\`, `null`, `true`, `1e999`, `-0`, `1`,
 	`99999999999999999999`, "\x00", "\xff", "\ufeff", `\ud800`, `\u0000`, "\u2028", " ", "\n", `"\r\nX: y"`, `"a":{"b":[1]}`, `__proto__`, `'`, `//`, `NaN`,
@@ -26,7 +27,7 @@ var grammar = []string{
 
 // malform answers a body that is a whole one with some damage, or nothing but.
 func malform(random *rand.Rand) []byte {
-	body := []byte(grammar[random.IntN(4)])
+	body := []byte(grammar[random.IntN(6)])
 	for range 1 + random.IntN(6) {
 		at := random.IntN(len(body) + 1)
 		piece := grammar[random.IntN(len(grammar))]
@@ -54,8 +55,8 @@ func malform(random *rand.Rand) []byte {
 // Never a 5xx, never a panic, and what is refused stores nothing.
 func TestTenThousandMalformedBodiesStoreNothing(t *testing.T) {
 	s := redistest.Mini(t)
-	store := NewStore(StoreOptions{Client: s.Client})
-	h := NewHandler(HandlerOptions{Store: store, Identity: byHeader(t), Events: func() []string { return knownEvents }})
+	store, history := NewStore(StoreOptions{Client: s.Client}), &fakeHistory{}
+	h := NewHandler(HandlerOptions{Store: store, Identity: byHeader(t), Events: func() []string { return knownEvents }, History: history})
 	random := rand.New(rand.NewPCG(1, 2)) // the same bodies at each run
 	var id string
 	var before map[string]string
@@ -70,7 +71,8 @@ func TestTenThousandMalformedBodiesStoreNothing(t *testing.T) {
 	refused := 0
 	for range malformedBodies {
 		body := malform(random)
-		target := [][2]string{{"POST", base}, {"PUT", base + id}, {"PATCH", base + id}, {"POST", base + id + "/rotate-secret"}, {"POST", base + id + "/test"}}[random.IntN(5)]
+		target := [][2]string{{"POST", base}, {"PUT", base + id}, {"PATCH", base + id}, {"POST", base + id + "/rotate-secret"}, {"POST", base + id + "/test"},
+			{"POST", base + id + "/redeliver"}, {"POST", base + id + "/missed/ack"}}[random.IntN(7)]
 		w := httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(t.Context(), target[0], target[1], bytes.NewReader(body))
 		r.RemoteAddr = "127.0.0.1:1"
@@ -79,12 +81,13 @@ func TestTenThousandMalformedBodiesStoreNothing(t *testing.T) {
 		h.ServeHTTP(w, r)
 		switch {
 		case w.Code < 300: // the damage left a whole body
+			history.calls = nil
 			reset()
 		case w.Code < 400 || w.Code >= 500 || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/problem+json"):
 			t.Errorf("%s %s %q was answered %d: %s", target[0], target[1], body, w.Code, w.Body)
 		default:
 			refused++
-			if after := contents(t, s); !maps.Equal(before, after) {
+			if after := contents(t, s); !maps.Equal(before, after) || len(history.calls) > 0 {
 				t.Fatalf("%s %s %q was answered %d, and Redis went from %v to %v", target[0], target[1], body, w.Code, before, after)
 			}
 		}

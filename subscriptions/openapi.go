@@ -2,6 +2,7 @@ package subscriptions
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,19 +16,26 @@ type document struct {
 	events           []string
 	credentials      []string
 	limits           Limits
+	history          bool
 }
 
 // object is a JSON object of the document.
 type object = map[string]any
 
 func (h *handler) openapi(w http.ResponseWriter, _ *http.Request, _ string) error {
-	d := document{path: h.path, eventsPath: h.eventsPath, events: h.events(), credentials: h.credentials, limits: h.check.limits}
+	d := document{path: h.path, eventsPath: h.eventsPath, events: h.events(), credentials: h.credentials, limits: h.check.limits,
+		history: h.history != nil}
 	h.ok(w, http.StatusOK, d.write())
 	return nil
 }
 
 func (d document) write() object {
 	schemes, security := d.security()
+	paths, schemas := d.paths(), d.schemas()
+	if d.history {
+		maps.Copy(paths, d.historyPaths())
+		maps.Copy(schemas, historySchemas())
+	}
 	whole := object{
 		"openapi": "3.1.0",
 		"info": object{
@@ -35,10 +43,10 @@ func (d document) write() object {
 			"description": "REST Hooks: subscribe a target URL to events. Each refusal is a problem (RFC 9457) with a stable type.",
 		},
 		"servers":  []object{{"url": "/"}},
-		"paths":    d.paths(),
+		"paths":    paths,
 		"webhooks": d.webhooks(),
 		"components": object{
-			"schemas": d.schemas(),
+			"schemas": schemas,
 			"responses": object{
 				"Problem": object{"description": "Refused, with the reason", "content": content("application/problem+json", "Problem")},
 			},

@@ -49,6 +49,8 @@ var refusals = []struct {
 	{ErrUnavailable, http.StatusServiceUnavailable, "store-unavailable", "Subscriptions cannot be reached now"},
 	{ErrNotFound, http.StatusNotFound, "not-found", "There is no such subscription"},
 	{ErrLimit, http.StatusUnprocessableEntity, "too-many-subscriptions", "There are as many subscriptions as are allowed"},
+	{ErrNotKept, http.StatusUnprocessableEntity, "not-kept", "The event cannot be delivered again"},
+	{ErrTooManyRedeliveries, http.StatusTooManyRequests, "too-many-redeliveries", "As many redeliveries are under way as are allowed"},
 	{ErrFull, http.StatusTooManyRequests, "full", "There are as many subscriptions of all users as are allowed"},
 	{ErrDuplicate, http.StatusConflict, "duplicate", "There is such a subscription already"},
 	{ErrOtherSecret, http.StatusConflict, "other-secret", "The subscription has another secret"},

@@ -61,7 +61,7 @@ func (p *program) endpoints(callers subscriptions.Identifier) http.Handler {
 	p.closers.add(prober.Close)
 	c, settings := p.config, p.config.rules.Subscriptions
 	return subscriptions.NewHandler(subscriptions.HandlerOptions{
-		Store: p.store, Identity: callers, Events: c.rules.Events,
+		Store: p.store, History: p.operations, Identity: callers, Events: c.rules.Events,
 		Path: settings.Path, EventsPath: settings.EventsPath, AllowTarget: p.addresses().Check,
 		Intent: settings.Intent, IntentExempt: settings.IntentExempt, Prober: prober,
 		Credentials: credentialHeaders(c.rules), SigningKeys: c.signingKeys, Limits: subscriptions.Limits(settings.Limits),

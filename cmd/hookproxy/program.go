@@ -31,16 +31,17 @@ type program struct {
 	health   *health
 	closers  closers
 
-	watch     *redisWatch           // knows how Redis is
-	redis     redis.UniversalClient // for everything but publishing
-	store     *subscriptions.Store
-	embedded  *embeddedRedis    // nil with a real Redis
-	spool     *events.Spool     // nil where there is none
-	publisher *events.Publisher // nil where nothing is forwarded
-	engine    *delivery.Engine  // nil where nothing is delivered
-	proxy     *proxy.Proxy      // nil where nothing is forwarded
-	front     *server           // serves proxy
-	admin     *server           // nil where there is none
+	watch      *redisWatch           // knows how Redis is
+	redis      redis.UniversalClient // for everything but publishing
+	store      *subscriptions.Store
+	operations *delivery.Operations // on what engines have in Redis
+	embedded   *embeddedRedis       // nil with a real Redis
+	spool      *events.Spool        // nil where there is none
+	publisher  *events.Publisher    // nil where nothing is forwarded
+	engine     *delivery.Engine     // nil where nothing is delivered
+	proxy      *proxy.Proxy         // nil where nothing is forwarded
+	front      *server              // serves proxy
+	admin      *server              // nil where there is none
 }
 
 // newProgram opens everything that the settings name: listeners, the spool,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/hookproxy/hookproxy/delivery"
 	"github.com/hookproxy/hookproxy/events"
 	"github.com/hookproxy/hookproxy/internal/layout"
 	"github.com/hookproxy/hookproxy/subscriptions"
@@ -35,6 +36,7 @@ func (p *program) openRedis(ctx context.Context) error {
 		Client: p.redis, Layout: p.config.layout, MaxPerUser: p.config.rules.Subscriptions.MaxPerUser,
 		MaxTotal: p.config.rules.Subscriptions.MaxTotal, Secrets: p.config.secrets,
 	})
+	p.operations = delivery.NewOperations(p.redis, p.config.layout, nil)
 	return nil
 }
 
