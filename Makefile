@@ -2,7 +2,7 @@
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: demo test test-short lint bench microbench fuzz build docker
+.PHONY: demo test test-short lint bench microbench fuzz schema build docker
 
 demo: ## The main job on one machine, with nothing but Go.
 	go run ./cmd/hookproxy demo
@@ -32,6 +32,9 @@ fuzz: ## Each fuzz target for a while.
 	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
 	  done; \
 	done
+
+schema: ## The JSON Schema of rules.yaml, kept for editors.
+	go run ./cmd/hookproxy schema > examples/rules.schema.json
 
 build: ## One static binary in bin/.
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o bin/hookproxy ./cmd/hookproxy

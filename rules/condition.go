@@ -24,6 +24,16 @@ type test func(value, previous gjson.Result) bool
 
 const expectedTest = "a value, a list of values, {not: …}, {exists: true|false}, {changed: true|false} or {matches: a regular expression}"
 
+var operatorSection = section{
+	some: true,
+	keys: []option{
+		{"not", defined("test"), "The test does not hold.", nil},
+		{"exists", truth{}, "Whether there is a value.", nil},
+		{"changed", truth{}, "Whether the value is another than before; with fetch: before.", nil},
+		{"matches", anyText, "The value is a text that matches this regular expression (RE2), anywhere in it.", nil},
+	},
+}
+
 // conditions reads the option when: all of them must hold.
 func (p *parser) conditions(n *yaml.Node) []condition {
 	var all []condition
@@ -82,7 +92,7 @@ func (p *parser) operators(n *yaml.Node, s source) test {
 	if len(n.Content) == 0 {
 		p.mistake(n, "when: expected %s, found an empty map", expectedTest)
 	}
-	for operator, value := range p.options(n, "when: "+s.text, "not", "exists", "changed", "matches") {
+	for operator, value := range p.options(n, "when: "+s.text, operatorSection) {
 		switch operator {
 		case "not":
 			inner := p.test(value, s)

@@ -15,17 +15,8 @@ import (
 // others. 202 promises only, 206 is a part, 3xx is elsewhere: only when named.
 var defaultStatuses = []int{200, 201, 203, 204, 205}
 
-// maxEvents bounds how many names one emit stands for, maxMaxItems how many
-// events one exchange may be.
-const (
-	maxEvents   = 256
-	maxMaxItems = 10_000
-)
-
-// sharedOptions are those that rules and resources have alike.
-var sharedOptions = []string{
-	"status", "when", "user", "payload", "merge", "pick", "omit", "resource", "each", "max_items", "keep", "guarantee", "mode", "fetch",
-}
+// maxEvents bounds how many names one emit stands for.
+const maxEvents = 256
 
 var (
 	eventName  = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)+$`)
@@ -49,14 +40,9 @@ func (p *parser) rules(n *yaml.Node, file *File) {
 }
 
 func (p *parser) rule(n *yaml.Node, file *File) {
-	values := p.options(n, "rule", slices.Concat([]string{"on", "emit"}, sharedOptions)...)
+	values := p.options(n, "rule", ruleSection)
 	if n.Kind != yaml.MappingNode {
 		return
-	}
-	for _, key := range []string{"on", "emit"} {
-		if values[key] == nil {
-			p.mistake(n, "rule: expected the key %s", key)
-		}
 	}
 	var routes []route
 	if on := values["on"]; on != nil {
@@ -133,10 +119,10 @@ func (p *parser) rest(values map[string]*yaml.Node) *options {
 		p.scope.fetch = o.fetch
 	}
 	if n := values["guarantee"]; n != nil {
-		o.strict = p.oneOf(n, "guarantee", "strict", "available") == "strict"
+		o.strict = p.oneOf(n, "guarantee", guarantees) == "strict"
 	}
 	o.observed = p.observing
-	if n := values["mode"]; n != nil && p.oneOf(n, "mode", "publish", "observe") == "observe" {
+	if n := values["mode"]; n != nil && p.oneOf(n, "mode", modes) == "observe" {
 		o.observed = true
 	}
 	if n := values["each"]; n != nil {
@@ -150,7 +136,7 @@ func (p *parser) rest(values map[string]*yaml.Node) *options {
 		o.payload = payload{source: &source{text: "fetched", kind: fetchedBody}}
 	}
 	if n := values["max_items"]; n != nil {
-		if o.maxItems, _ = p.whole(n, "max_items", 1, maxMaxItems); o.each == nil {
+		if o.maxItems, _ = p.whole(n, "max_items", maxItems); o.each == nil {
 			p.mistake(n, "max_items: expected each beside it")
 		}
 	}
@@ -192,7 +178,7 @@ func (p *parser) each(n *yaml.Node) *source {
 		return nil
 	}
 	s, err := parseSource(written)
-	if err != nil || s.kind != responseBody && s.kind != requestBody {
+	if err != nil || !eachPlaces.has(s.kind) {
 		p.mistake(n, "each: expected %s, found %s", expected, quoted(written))
 	}
 	return &s
@@ -207,7 +193,7 @@ func (p *parser) resource(n *yaml.Node) *source {
 	if ok {
 		p.storable(n, "resource", s)
 	}
-	if s.kind == responseStatus && ok {
+	if ok && !idPlaces.has(s.kind) {
 		p.mistake(n, "resource: expected where the resource's id stands, found response.status")
 	}
 	return &s
@@ -216,9 +202,8 @@ func (p *parser) resource(n *yaml.Node) *source {
 func (p *parser) statuses(n *yaml.Node) []int {
 	var statuses []int
 	for _, item := range p.list(n, "status") {
-		status, ok := p.whole(item, "status", 200, 399)
-		switch status {
-		case http.StatusNotModified, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		status, ok := p.whole(item, "status", statusKind.of)
+		if slices.Contains(statusKind.but, status) {
 			p.mistake(item, "status: expected an answer after which the write is done, found %s", strconv.Itoa(status)+
 				", which says that nothing happened here")
 		}

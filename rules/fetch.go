@@ -41,11 +41,22 @@ type Document struct {
 
 const expectedFetch = "before, after, later, a list of before and one of the others, or a map such as {after: /deals/{path.id}}"
 
+var fetchWords = words{"before", "after", "later"}
+
+var fetchSection = section{
+	some: true,
+	keys: []option{
+		{"before", pathKind, "The path to ask before the request goes on.", nil},
+		{"after", pathKind, "The path to ask once the API has answered.", nil},
+		{"later", pathKind, "The path to ask behind the response.", nil},
+	},
+}
+
 // fetch reads the option fetch. What it says decides which sources there are.
 func (p *parser) fetch(n *yaml.Node) fetching {
 	var f fetching
 	if n.Kind == yaml.MappingNode {
-		for when, value := range p.options(n, "fetch", "before", "after", "later") {
+		for when, value := range p.options(n, "fetch", fetchSection) {
 			f.add(when, p.fetchPath(value, when))
 		}
 		if len(n.Content) == 0 {
@@ -55,7 +66,7 @@ func (p *parser) fetch(n *yaml.Node) fetching {
 		return f
 	}
 	for _, item := range p.list(n, "fetch") {
-		f.add(p.oneOf(item, "fetch", "before", "after", "later"), nil)
+		f.add(p.oneOf(item, "fetch", fetchWords), nil)
 	}
 	p.checkFetch(n, p.list(n, "fetch"))
 	return f

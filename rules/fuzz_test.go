@@ -27,6 +27,9 @@ func FuzzParse(f *testing.F) {
 		file, err := Parse("r", source)
 		if err == nil {
 			file.Table(io.Discard)
+			if err := validate(t, string(source)); err != nil {
+				t.Errorf("the schema refuses what Parse takes: %v", err)
+			}
 			for _, name := range file.Events() {
 				if !eventName.MatchString(name) {
 					t.Errorf("event %q", name)

@@ -16,14 +16,50 @@ const (
 	defaultCredential = "Authorization"
 )
 
-// resolverKinds are the kinds of resolver, in the order in which messages name them.
-var resolverKinds = []string{"header", "basic", "jwt", "whoami", "key", "anonymous"}
+// Kinds that several entries of identity have.
+const (
+	headerPattern = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}"
+	headerKind    = matched("^" + headerPattern + "$")
+	upstreamKind  = matched(`^/([^/].*)?$`)
+	locationKind  = matched(`^(/([^/].*)?|[hH][tT][tT][pP][sS]?://[^@/?#]+([/?].*)?)$`)
+	anyText       = matched("")
+)
+
+// resolverSection is an entry of identity: the kinds of resolver, in the order
+// in which messages name them.
+var resolverSection = section{
+	about: "One way to tell who is calling; the first entry that applies to a request decides.",
+	size:  1,
+	keys: []option{
+		{"header", headerSection, "A header that a trusted proxy before hookproxy sets (see --trusted-proxies), and nobody else.", nil},
+		{"basic", basicSection, "HTTP Basic: the user name, once the API has answered 2xx to the same credentials.", nil},
+		{"jwt", jwtSection, "A Bearer token that an issuer has signed.", nil},
+		{"whoami", whoamiSection, "Ask the API itself, with the caller's own credentials.", nil},
+		{"key", keySection, "An API key: the user is a pseudonym of it.", nil},
+		{"anonymous", anonymousSection, "Everybody else is this one user. Only as the last entry.", nil},
+	},
+}
+
+var headerSection = section{
+	short: "name", need: []string{"name"},
+	keys: []option{{"name", headerKind, "The header that names the user, such as X-User-Id.", nil}},
+}
+
+var basicSection = section{
+	short: "get", need: []string{"get"},
+	keys: []option{{"get", upstreamKind, "A path at the API that only good credentials open, such as /me.", nil}},
+}
+
+var anonymousSection = section{
+	short: "user", need: []string{"user"},
+	keys: []option{{"user", identifier{}, "Who everybody else is.", nil}},
+}
 
 // identity reads the list of resolvers. Each is a map of one key, its kind;
 // the value is a map of that kind's fields, or the most important of them.
 func (p *parser) identity(n *yaml.Node, file *File) {
 	if n.Kind != yaml.SequenceNode {
-		p.mistake(n, "identity: expected a list, each entry one of %s; found %s", strings.Join(resolverKinds, ", "), describe(n))
+		p.mistake(n, "identity: expected a list, each entry one of %s; found %s", strings.Join(resolverSection.names(), ", "), describe(n))
 		return
 	}
 	for _, item := range n.Content {
@@ -41,12 +77,12 @@ func (p *parser) resolver(n *yaml.Node) (Resolver, bool) {
 		"header": p.header, "basic": p.basic, "jwt": p.jwt, "whoami": p.whoami, "key": p.key, "anonymous": p.anonymous,
 	}
 	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
-		p.mistake(n, "identity: expected a map of one key (one of %s), found %s", strings.Join(resolverKinds, ", "), describeEntry(n))
+		p.mistake(n, "identity: expected a map of one key (one of %s), found %s", strings.Join(resolverSection.names(), ", "), describeEntry(n))
 		return Resolver{}, false
 	}
 	before := len(p.mistakes)
 	resolver := Resolver{Line: n.Line}
-	for kind, value := range p.options(n, "identity", resolverKinds...) {
+	for kind, value := range p.options(n, "identity", resolverSection) {
 		resolver.Kind = kind
 		kinds[kind](value, &resolver)
 	}
@@ -60,21 +96,8 @@ func describeEntry(n *yaml.Node) string {
 	return describe(n)
 }
 
-// fields answers a resolver's fields; a value that is not a map is the field
-// named short.
-func (p *parser) fields(n *yaml.Node, what, short string, known ...string) map[string]*yaml.Node {
-	if n.Kind != yaml.MappingNode {
-		return map[string]*yaml.Node{short: n}
-	}
-	fields := p.options(n, what, known...)
-	if fields[short] == nil {
-		p.mistake(n, "%s: expected the key %s", what, short)
-	}
-	return fields
-}
-
 func (p *parser) header(n *yaml.Node, r *Resolver) {
-	if value := p.fields(n, "identity.header", "name", "name")["name"]; value != nil {
+	if value := p.fields(n, "identity.header", headerSection)["name"]; value != nil {
 		r.Header = p.headerName(value, "identity.header.name")
 	}
 	// A header's value becomes the user, which is stored and shown.
@@ -84,7 +107,7 @@ func (p *parser) header(n *yaml.Node, r *Resolver) {
 }
 
 func (p *parser) basic(n *yaml.Node, r *Resolver) {
-	if value := p.fields(n, "identity.basic", "get", "get")["get"]; value != nil {
+	if value := p.fields(n, "identity.basic", basicSection)["get"]; value != nil {
 		r.Get = p.upstreamPath(value, "identity.basic.get")
 	}
 }
@@ -101,7 +124,7 @@ func (p *parser) userPath(n *yaml.Node, what, expected string) string {
 }
 
 func (p *parser) anonymous(n *yaml.Node, r *Resolver) {
-	if value := p.fields(n, "identity.anonymous", "user", "user")["user"]; value != nil {
+	if value := p.fields(n, "identity.anonymous", anonymousSection)["user"]; value != nil {
 		r.User = p.fixedUser(value, "identity.anonymous.user")
 	}
 }

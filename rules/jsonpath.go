@@ -28,6 +28,13 @@ type jsonPath []string
 // reserved are the characters with a meaning in gjson beyond the plain part.
 const reserved = `@*?#|!{}[]()"`
 
+// pathPattern is the same as an expression, to describe paths by.
+const pathPattern = pathKey + `(\.` + pathKey + `)*`
+
+const pathKey = `(\\[\s\S]|[^\\.@*?#|!{}\[\]()"\x00-\x1f])+`
+
+const jsonPathKind = matched("^" + pathPattern + "$")
+
 func parseJSONPath(text string) (jsonPath, error) {
 	if len(text) > maxPath {
 		return nil, fmt.Errorf("expected a path of at most %d bytes, found %d", maxPath, len(text))

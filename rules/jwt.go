@@ -9,7 +9,30 @@ import (
 )
 
 // maxLeeway bounds how far the clocks of a token's issuer and ours may differ.
-const maxLeeway = 5 * time.Minute
+var maxLeeway = lapse{5 * time.Minute}
+
+var jwtSection = section{
+	need:   []string{"issuer", "audience", "algorithms"},
+	either: []choice{{"jwks", "keys", "either jwks or keys"}},
+	keys: []option{
+		{"jwks", locationKind, "The issuer's keys: a URL, or a path at the API.", nil},
+		{"keys", several{keySource}, "PEM files of public keys, or secrets of 32 bytes and more for HS…, from files or the environment.", nil},
+		{"issuer", anyText, "What iss must be.", nil},
+		{"audience", several{anyText}, "One of these must be in aud.", nil},
+		{"algorithms", several{algorithms}, "What tokens may be signed with: all with a secret (HS…), or all with a public key.", nil},
+		{"user", jsonPathKind, "Where in the claims the user stands.", defaultTokenUser},
+		{"leeway", maxLeeway, "How far clocks may differ, such as 30s; 5m at most.", "30s"},
+		{"ca", anyText, "A file of PEM certificates that vouch for the URL's server.", nil},
+	},
+}
+
+var keySource = section{
+	size: 1,
+	keys: []option{
+		{"file", anyText, "The path of a file that holds it.", nil},
+		{"env", matched("^[A-Za-z0-9_]+$"), "The name of a variable that holds it.", nil},
+	},
+}
 
 // JWTSettings is what a token is verified by.
 type JWTSettings struct {
@@ -33,20 +56,12 @@ type JWTSettings struct {
 type KeySource struct{ File, Env string }
 
 // algorithms are those that a token may be signed with (RFC 7518, RFC 8037).
-var algorithms = []string{
+var algorithms = words{
 	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
 }
 
 func (p *parser) jwt(n *yaml.Node, r *Resolver) {
-	fields := p.options(n, "identity.jwt", "jwks", "keys", "issuer", "audience", "algorithms", "user", "leeway", "ca")
-	for _, required := range []string{"issuer", "audience", "algorithms"} {
-		if fields[required] == nil {
-			p.mistake(n, "identity.jwt: expected the key %s", required)
-		}
-	}
-	if (fields["jwks"] == nil) == (fields["keys"] == nil) {
-		p.mistake(n, "identity.jwt: expected either jwks or keys")
-	}
+	fields := p.options(n, "identity.jwt", jwtSection)
 	s := &JWTSettings{}
 	r.User, r.JWT = defaultTokenUser, s
 	for name, read := range map[string]func(*yaml.Node){
@@ -100,7 +115,7 @@ func (p *parser) keySources(n *yaml.Node, what string) (sources []KeySource) {
 			continue
 		}
 		var source KeySource
-		for kind, value := range p.options(item, what, "file", "env") {
+		for kind, value := range p.options(item, what, keySource) {
 			if kind == "file" {
 				source.File, _ = p.text(value, what+".file", "a path")
 			} else {
@@ -133,14 +148,14 @@ func (p *parser) texts(n *yaml.Node, what, expected string) (texts []string) {
 }
 
 // duration answers a time above zero, such as 30s.
-func (p *parser) duration(n *yaml.Node, what string, most time.Duration) time.Duration {
-	expected := "a time of at most " + most.String() + ", such as 30s"
+func (p *parser) duration(n *yaml.Node, what string, k lapse) time.Duration {
+	expected := "a time of at most " + k.most.String() + ", such as 30s"
 	text, ok := p.text(n, what, expected)
 	if !ok {
 		return 0
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 || d > most {
+	if err != nil || d <= 0 || d > k.most {
 		p.mistake(n, "%s: expected %s, found %s", what, expected, quoted(text))
 	}
 	return d

@@ -24,19 +24,31 @@ type OptionLimits struct {
 }
 
 // Bounds of the limits themselves.
-const (
-	maxLimitRate     = 1_000_000
-	maxLimitBatch    = 10_000
-	maxLimitDebounce = 24 * time.Hour
-	maxLimitWithin   = time.Hour
+var (
+	limitRate     = number{0.01, 1_000_000}
+	limitBatch    = whole{2, 10_000}
+	limitDebounce = lapse{24 * time.Hour}
+	limitWithin   = lapse{time.Hour}
 )
+
+var limitsSection = section{
+	about: "What subscribers may ask for; false: not at all.",
+	keys: []option{
+		{"ordered", truth{}, "Whether they may have events strictly one after the other.", true},
+		{"max_rate", oneKind{limitRate, never{}}, "The largest max_rate, in deliveries a second.", nil},
+		{"debounce", oneKind{limitDebounce, never{}}, "The longest debounce, such as 1h.", nil},
+		{"batch", oneKind{limitBatch, never{}}, "The largest batch, in events.", nil},
+		{"batch_within", limitWithin, "The longest wait for a batch to fill, such as 5m.", nil},
+		{"skinny", truth{}, "Whether they may have events without their payload.", true},
+	},
+}
 
 func (p *parser) limits(n *yaml.Node) (l OptionLimits) {
 	const what = "subscriptions.limits"
-	values := p.options(n, what, "ordered", "max_rate", "debounce", "batch", "batch_within", "skinny")
+	values := p.options(n, what, limitsSection)
 	for name, read := range map[string]func(*yaml.Node, string){
-		"ordered": func(v *yaml.Node, what string) { l.NoOrder = !p.allowed(v, what) },
-		"skinny":  func(v *yaml.Node, what string) { l.NoSkinny = !p.allowed(v, what) },
+		"ordered": func(v *yaml.Node, what string) { l.NoOrder = !p.truth(v, what) },
+		"skinny":  func(v *yaml.Node, what string) { l.NoSkinny = !p.truth(v, what) },
 		"max_rate": func(v *yaml.Node, what string) {
 			if l.MaxRate = -1; !isFalse(v) {
 				l.MaxRate = p.rate(v, what)
@@ -44,15 +56,15 @@ func (p *parser) limits(n *yaml.Node) (l OptionLimits) {
 		},
 		"debounce": func(v *yaml.Node, what string) {
 			if l.Debounce = -1; !isFalse(v) {
-				l.Debounce = p.duration(v, what, maxLimitDebounce)
+				l.Debounce = p.duration(v, what, limitDebounce)
 			}
 		},
 		"batch": func(v *yaml.Node, what string) {
 			if l.Batch = -1; !isFalse(v) {
-				l.Batch, _ = p.whole(v, what, 2, maxLimitBatch)
+				l.Batch, _ = p.whole(v, what, limitBatch)
 			}
 		},
-		"batch_within": func(v *yaml.Node, what string) { l.BatchWithin = p.duration(v, what, maxLimitWithin) },
+		"batch_within": func(v *yaml.Node, what string) { l.BatchWithin = p.duration(v, what, limitWithin) },
 	} {
 		if v := values[name]; v != nil {
 			read(v, what+"."+name)
@@ -61,24 +73,16 @@ func (p *parser) limits(n *yaml.Node) (l OptionLimits) {
 	return l
 }
 
-// allowed reads true or false.
-func (p *parser) allowed(n *yaml.Node, what string) bool {
-	on, err := strconv.ParseBool(n.Value)
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" || err != nil {
-		p.mistake(n, "%s: expected true or false, found %s", what, describe(n))
-	}
-	return on
-}
-
 func isFalse(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!bool" && n.Value == "false"
+	value, ok := truthOf(n)
+	return ok && !value
 }
 
 // rate reads a number of deliveries a second.
 func (p *parser) rate(n *yaml.Node, what string) float64 {
-	expected := fmt.Sprintf("a number of deliveries a second from 0.01 to %d, or false", maxLimitRate)
+	expected := fmt.Sprintf("a number of deliveries a second from %v to %.0f, or false", limitRate.least, limitRate.most)
 	rate, err := strconv.ParseFloat(n.Value, 64)
-	if tag := n.ShortTag(); n.Kind != yaml.ScalarNode || (tag != "!!int" && tag != "!!float") || err != nil || !(rate >= 0.01 && rate <= maxLimitRate) {
+	if tag := n.ShortTag(); n.Kind != yaml.ScalarNode || (tag != "!!int" && tag != "!!float") || err != nil || !(rate >= limitRate.least && rate <= limitRate.most) {
 		p.mistake(n, "%s: expected %s, found %s", what, expected, describe(n))
 		return 0
 	}

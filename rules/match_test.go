@@ -272,3 +272,12 @@ func TestAFileServesManyGoroutinesAtOnce(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestTrueIsTrueHoweverYAMLWritesIt(t *testing.T) {
+	for written, matches := range map[string]bool{"true": true, "True": true, "TRUE": true, "false": false, "False": false} {
+		file := parsed(t, "matching: {ignore_case: "+written+"}\nresources: {contact: /contacts}\n")
+		if got := file.Match("POST", "/Contacts") != nil; got != matches {
+			t.Errorf("ignore_case: %s: matches %v", written, got)
+		}
+	}
+}

@@ -25,9 +25,22 @@ const (
 	maxSuffixes = 16
 )
 
+// pathKind is a path template.
+const pathKind = matched("^/")
+
+var matchingSection = section{
+	about: "How requests find their rules. What is forwarded stays as it came, whatever stands here.",
+	keys: []option{
+		{"mount", several{pathKind}, "Where the API's paths begin, such as /api/v1: the rules' paths are written without it.", "/"},
+		{"ignore_case", truth{}, "Whether a path's letters a-z match in any case; methods never do.", false},
+		{"format_suffixes", several{matched(`^\.`)}, "Suffixes that requests may have behind a path, such as .json.", nil},
+		{"method_override", several{headerKind}, "Headers that name a POST's real method. Only those which the API heeds.", nil},
+	},
+}
+
 func (p *parser) matching(n *yaml.Node, file *File) {
 	m := &file.matching
-	values := p.options(n, "matching", "mount", "ignore_case", "format_suffixes", "method_override")
+	values := p.options(n, "matching", matchingSection)
 	if v := values["mount"]; v != nil {
 		m.mounts = p.mounts(v)
 	}
@@ -98,14 +111,6 @@ func (p *parser) suffixes(n *yaml.Node) []string {
 		p.mistake(n, "matching.format_suffixes: expected at most %d, found %d", maxSuffixes, len(suffixes))
 	}
 	return suffixes
-}
-
-// truth answers true or false.
-func (p *parser) truth(n *yaml.Node, what string) bool {
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
-		p.mistake(n, "%s: expected true or false, found %s", what, describe(n))
-	}
-	return n.Value == "true"
 }
 
 // Method answers the method that a request is matched by: its own or, for a

@@ -63,20 +63,6 @@ func (p *parser) entries(n *yaml.Node, what string) []entry {
 	return entries
 }
 
-// options answers a map's values by key, and refuses keys not among known.
-func (p *parser) options(n *yaml.Node, what string, known ...string) map[string]*yaml.Node {
-	values := make(map[string]*yaml.Node)
-	for _, e := range p.entries(n, what) {
-		if !slices.Contains(known, e.key.Value) {
-			p.mistake(e.key, "%s: unknown key %s%s (expected one of %s)",
-				what, quoted(e.key.Value), suggestion(e.key.Value, known), strings.Join(known, ", "))
-			continue
-		}
-		values[e.key.Value] = e.value
-	}
-	return values
-}
-
 // list answers the elements of a list; a single value is a list of one.
 func (p *parser) list(n *yaml.Node, what string) []*yaml.Node {
 	if n.Kind != yaml.SequenceNode {
@@ -98,23 +84,41 @@ func (p *parser) text(n *yaml.Node, what, expected string) (string, bool) {
 }
 
 // oneOf answers one of a few words.
-func (p *parser) oneOf(n *yaml.Node, what string, words ...string) string {
-	word, ok := p.text(n, what, strings.Join(words, " or "))
-	if ok && !slices.Contains(words, word) {
-		p.mistake(n, "%s: expected %s, found %s%s", what, strings.Join(words, " or "), quoted(word), suggestion(word, words))
+func (p *parser) oneOf(n *yaml.Node, what string, k words) string {
+	word, ok := p.text(n, what, strings.Join(k, " or "))
+	if ok && !slices.Contains(k, word) {
+		p.mistake(n, "%s: expected %s, found %s%s", what, strings.Join(k, " or "), quoted(word), suggestion(word, k))
 	}
 	return word
 }
 
 // whole answers a whole number within bounds.
-func (p *parser) whole(n *yaml.Node, what string, least, most int) (int, bool) {
+func (p *parser) whole(n *yaml.Node, what string, k whole) (int, bool) {
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" {
-		if number, err := strconv.Atoi(n.Value); err == nil && number >= least && number <= most {
+		if number, err := strconv.Atoi(n.Value); err == nil && number >= k.least && number <= k.most {
 			return number, true
 		}
 	}
-	p.mistake(n, "%s: expected a whole number from %d to %d, found %s", what, least, most, describe(n))
+	p.mistake(n, "%s: expected a whole number from %d to %d, found %s", what, k.least, k.most, describe(n))
 	return 0, false
+}
+
+// truth answers true or false.
+func (p *parser) truth(n *yaml.Node, what string) bool {
+	value, ok := truthOf(n)
+	if !ok {
+		p.mistake(n, "%s: expected true or false, found %s", what, describe(n))
+	}
+	return value
+}
+
+// truthOf answers what a node says where it is true or false, which YAML also
+// writes True and TRUE.
+func truthOf(n *yaml.Node) (value, ok bool) {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
+		return false, false
+	}
+	return strings.EqualFold(n.Value, "true"), true
 }
 
 // describe says in a message what a node is.

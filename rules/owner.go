@@ -33,12 +33,19 @@ func (o owner) String() string {
 
 const expectedOwner = "caller, a source in the response such as response.body.owner_id, a path parameter such as path.account, or {fixed: id}"
 
+var fixedSection = section{
+	need: []string{"fixed"},
+	keys: []option{{"fixed", identifier{}, "The user's id.", nil}},
+}
+
+// ownerPlaces are where the API or the route says whose event it is.
+var ownerPlaces = places{pathParam, responseHeader, responseBody, callerUser, eachItem, fetchedBody, previousBody}
+
 // owner reads the option user.
 func (p *parser) owner(n *yaml.Node) owner {
 	if n.Kind == yaml.MappingNode {
-		fixed := p.options(n, "user", "fixed")["fixed"]
+		fixed := p.options(n, "user", fixedSection)["fixed"]
 		if fixed == nil {
-			p.mistake(n, "user: expected %s", expectedOwner)
 			return owner{}
 		}
 		return owner{fixed: p.fixedUser(fixed, "user.fixed")}
@@ -52,13 +59,13 @@ func (p *parser) owner(n *yaml.Node) owner {
 		return owner{}
 	}
 	p.storable(n, "user", s)
-	switch s.kind {
-	case callerUser:
+	switch {
+	case s.kind == callerUser:
 		return owner{}
-	case requestBody, requestHeader, queryParam:
-		p.mistake(n, "user: expected %s, found %s: the caller writes that, and could send events to anyone's subscribers", expectedOwner, s.text)
-	case responseStatus:
+	case s.kind == responseStatus:
 		p.mistake(n, "user: expected %s, found %s", expectedOwner, s.text)
+	case !ownerPlaces.has(s.kind):
+		p.mistake(n, "user: expected %s, found %s: the caller writes that, and could send events to anyone's subscribers", expectedOwner, s.text)
 	}
 	return owner{source: &s}
 }

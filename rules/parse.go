@@ -21,6 +21,20 @@ const (
 	maxRules = 10_000  // once expanded
 )
 
+// fileSection is the whole file. A section without a value is an empty one, as
+// where everything below it is commented out.
+var fileSection = section{
+	keys: []option{
+		{"identity", listed{resolverSection}, "Who is calling: a list, of which the first entry that applies to a request decides.", nil},
+		{"subscriptions", subscriptionsSection, subscriptionsSection.about, nil},
+		{"capture", captureSection, captureSection.about, nil},
+		{"matching", matchingSection, matchingSection.about, nil},
+		{"mode", modes, "publish, or observe: events are derived, counted and logged, and none is published.", "publish"},
+		{"resources", named{resourceNames, resourceSection, 0}, "The common case, a line each: \"contact: /contacts\" stands for contact.create, contact.update and contact.delete.", nil},
+		{"rules", listed{ruleSection}, "Everything else: which other requests are events. All rules that match a request apply.", nil},
+	},
+}
+
 // Parse reads a rules file. Its error is always Mistakes: all of them at once,
 // each with its position; name is the file's name in those positions.
 func Parse(name string, source []byte) (*File, error) {
@@ -40,7 +54,7 @@ func (p *parser) file(source []byte) *File {
 	}
 	file := defaults()
 	p.paths = &file.matching
-	sections := p.options(root, "rules file", "identity", "subscriptions", "capture", "matching", "mode", "resources", "rules")
+	sections := p.options(root, "rules file", fileSection)
 	for key, parse := range map[string]func(*yaml.Node, *File){
 		"identity": p.identity, "subscriptions": p.subscriptions, "capture": p.capture, "matching": p.matching,
 	} {
@@ -49,7 +63,7 @@ func (p *parser) file(source []byte) *File {
 		}
 	}
 	if n := sections["mode"]; n != nil && !isNull(n) {
-		p.observing = p.oneOf(n, "mode", "publish", "observe") == "observe"
+		p.observing = p.oneOf(n, "mode", modes) == "observe"
 	}
 	if n := sections["resources"]; n != nil && !isNull(n) {
 		p.resources(n, file)
@@ -81,7 +95,7 @@ func (p *parser) document(source []byte) *yaml.Node {
 		return nil
 	}
 	if len(documents) == 0 || len(documents[0].Content) == 0 || isNull(documents[0].Content[0]) {
-		p.mistake(start, "expected identity, subscriptions, capture, matching, mode, resources or rules, found an empty file")
+		p.mistake(start, "expected some of %s; found an empty file", strings.Join(fileSection.names(), ", "))
 		return nil
 	}
 	if len(documents) > 1 {

@@ -9,12 +9,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// parsed parses a rules file that must be right.
+// parsed parses a rules file that must be right, to the parser and by the schema.
 func parsed(t testing.TB, source string) *File {
 	t.Helper()
 	file, err := Parse("rules.yaml", []byte(source))
 	if err != nil {
 		t.Fatalf("Parse:\n%v", err)
+	}
+	if err := validate(t, source); err != nil {
+		t.Errorf("the schema refuses what Parse takes: %v", err)
 	}
 	return file
 }

@@ -123,7 +123,7 @@ func (p *parser) merge(n *yaml.Node) []source {
 			continue
 		}
 		s, ok := p.source(item, "merge", written)
-		if ok && (s.textual() || s.kind == responseStatus) {
+		if ok && !mergePlaces.has(s.kind) {
 			p.mistake(item, "merge: expected %s, found %s", expected, quoted(written))
 		}
 		p.storable(item, "merge", s)

@@ -21,9 +21,22 @@ var verbs = []verb{
 	{"delete", "/{id}", []string{"DELETE"}},
 }
 
-var verbNames = []string{"create", "update", "delete"}
+var verbNames = words{"create", "update", "delete"}
 
-var resourceName = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)*$`)
+const resourceNames = `^[a-z0-9_]+(\.[a-z0-9_]+)*$`
+
+var resourceName = regexp.MustCompile(resourceNames)
+
+var resourceSection = section{
+	about: "One resource with options. What the payload is made of and resource apply to create and update, and each to these only.",
+	need:  []string{"path"},
+	short: "path",
+	keys: []option{
+		{"path", pathKind, "The collection's path, such as /contacts. The resource's own id stands behind it.", nil},
+		{"only", several{verbNames}, "Which of create, update and delete there are; all of them by default.", nil},
+	},
+	shared: sharedOptions,
+}
 
 func (p *parser) resources(n *yaml.Node, file *File) {
 	for _, e := range p.entries(n, "resources") {
@@ -107,9 +120,8 @@ func (p *parser) resourcePath(e entry) (string, map[string]*yaml.Node) {
 		path, _ := p.text(e.value, what, expected+", or a map with the key path")
 		return path, nil
 	}
-	values := p.options(e.value, what, slices.Concat([]string{"path", "only"}, sharedOptions)...)
+	values := p.options(e.value, what, resourceSection)
 	if values["path"] == nil {
-		p.mistake(e.value, "%s: expected the key path", what)
 		return "", values
 	}
 	path, _ := p.text(values["path"], what+": path", expected)

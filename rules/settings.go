@@ -11,16 +11,40 @@ import (
 )
 
 // Bounds of the settings.
-const (
-	maxMaxPerUser = 100_000
-	maxMaxTotal   = 100_000_000
-	maxMaxBacklog = 10_000_000
-	maxMaxBody    = 64 << 20
-	maxBudget     = 64 << 30
+var (
+	maxPerUser = whole{1, 100_000}
+	maxTotal   = whole{1, 100_000_000}
+	maxBacklog = whole{1, 10_000_000}
+	maxBody    = size{64 << 20}
+	maxBudget  = size{64 << 30}
 )
 
+const ownPathKind = matched(`^/[^{}?#%\\]*[^/{}?#%\\][^{}?#%\\]*$`)
+
+var subscriptionsSection = section{
+	about: "Our own endpoints. Requests under the two paths are answered by hookproxy and never forwarded; neither may lie under the other.",
+	keys: []option{
+		{"path", ownPathKind, "Where subscriptions are.", DefaultSubscriptionsPath},
+		{"events_path", ownPathKind, "Where the events that there are are listed.", DefaultEventsPath},
+		{"max_per_user", maxPerUser, "How many subscriptions one user may have.", DefaultMaxPerUser},
+		{"max_total", maxTotal, "How many subscriptions all users may have together.", DefaultMaxTotal},
+		{"max_backlog", maxBacklog, "How many deliveries are kept for an inactive subscription; then the oldest go.", DefaultMaxBacklog},
+		{"limits", oneKind{limitsSection, nothing{}}, "What subscribers may ask for; false: not at all.", nil},
+		{"intent", intents, "handshake: each target is asked whether it wants hooks before it gets any.", intents[0]},
+		{"intent_exempt", several{matched(hostPattern)}, "Hosts that cannot answer and are not asked: hooks.zapier.com, or *.make.com for all hosts below make.com.", nil},
+	},
+}
+
+var captureSection = section{
+	about: "How much is kept of an exchange: bytes, or with a unit (KiB, MiB, GiB, kB, MB, GB).",
+	keys: []option{
+		{"max_body", maxBody, "The largest body that is captured, encoded and decoded. With a larger one the event goes out without data.", DefaultMaxBody},
+		{"budget", maxBudget, "What all bodies that are being captured may take together; at least max_body.", DefaultBudget},
+	},
+}
+
 func (p *parser) subscriptions(n *yaml.Node, file *File) {
-	values := p.options(n, "subscriptions", "path", "events_path", "max_per_user", "max_total", "max_backlog", "limits", "intent", "intent_exempt")
+	values := p.options(n, "subscriptions", subscriptionsSection)
 	settings := &file.Subscriptions
 	if v := values["path"]; v != nil {
 		settings.Path = p.ownPath(v, "subscriptions.path", settings.Path)
@@ -29,13 +53,13 @@ func (p *parser) subscriptions(n *yaml.Node, file *File) {
 		settings.EventsPath = p.ownPath(v, "subscriptions.events_path", settings.EventsPath)
 	}
 	if v := values["max_per_user"]; v != nil {
-		settings.MaxPerUser, _ = p.whole(v, "subscriptions.max_per_user", 1, maxMaxPerUser)
+		settings.MaxPerUser, _ = p.whole(v, "subscriptions.max_per_user", maxPerUser)
 	}
 	if v := values["max_total"]; v != nil {
-		settings.MaxTotal, _ = p.whole(v, "subscriptions.max_total", 1, maxMaxTotal)
+		settings.MaxTotal, _ = p.whole(v, "subscriptions.max_total", maxTotal)
 	}
 	if v := values["max_backlog"]; v != nil {
-		settings.MaxBacklog, _ = p.whole(v, "subscriptions.max_backlog", 1, maxMaxBacklog)
+		settings.MaxBacklog, _ = p.whole(v, "subscriptions.max_backlog", maxBacklog)
 	}
 	if v := values["limits"]; v != nil && !isNull(v) {
 		settings.Limits = p.limits(v)
@@ -49,14 +73,14 @@ func (p *parser) subscriptions(n *yaml.Node, file *File) {
 }
 
 // intents are the values of the option intent, the default first.
-var intents = []string{"none", "handshake"}
+var intents = words{"none", "handshake"}
 
 // maxExempt is how many hosts intent_exempt may name.
 const maxExempt = 1000
 
 func (p *parser) intent(intent, exempt *yaml.Node, settings *SubscriptionSettings) {
 	if intent != nil {
-		settings.Intent = p.oneOf(intent, "subscriptions.intent", intents...)
+		settings.Intent = p.oneOf(intent, "subscriptions.intent", intents)
 	}
 	if exempt == nil {
 		return
@@ -70,7 +94,7 @@ func (p *parser) intent(intent, exempt *yaml.Node, settings *SubscriptionSetting
 	for _, n := range hosts {
 		const expected = "a host such as hooks.zapier.com or *.make.com"
 		host, ok := p.text(n, what, expected)
-		if ok && !hostPattern.MatchString(host) {
+		if ok && !hostName.MatchString(host) {
 			p.mistake(n, "%s: expected %s, found %s", what, expected, quoted(host))
 			continue
 		}
@@ -79,7 +103,9 @@ func (p *parser) intent(intent, exempt *yaml.Node, settings *SubscriptionSetting
 }
 
 // hostPattern is a host's name or address without a port, or *. and a name.
-var hostPattern = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$|^[0-9a-fA-F:]*:[0-9a-fA-F:.]*$`)
+const hostPattern = `^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$|^[0-9a-fA-F:]*:[0-9a-fA-F:.]*$`
+
+var hostName = regexp.MustCompile(hostPattern)
 
 // ownPath answers a path for an endpoint of ours, with its trailing slash.
 func (p *parser) ownPath(n *yaml.Node, what, otherwise string) string {
@@ -104,9 +130,9 @@ func under(path, prefix string) bool {
 }
 
 func (p *parser) capture(n *yaml.Node, file *File) {
-	values := p.options(n, "capture", "max_body", "budget")
+	values := p.options(n, "capture", captureSection)
 	if v := values["max_body"]; v != nil {
-		file.Capture.MaxBody = p.size(v, "capture.max_body", maxMaxBody)
+		file.Capture.MaxBody = p.size(v, "capture.max_body", maxBody)
 	}
 	if v := values["budget"]; v != nil {
 		file.Capture.Budget = p.size(v, "capture.budget", maxBudget)
@@ -118,14 +144,14 @@ func (p *parser) capture(n *yaml.Node, file *File) {
 }
 
 // size answers a number of bytes: a whole number, or one with a unit.
-func (p *parser) size(n *yaml.Node, what string, most int64) int64 {
+func (p *parser) size(n *yaml.Node, what string, k size) int64 {
 	if n.Kind == yaml.ScalarNode {
-		if size, ok := ParseSize(n.Value); ok && size >= 1 && size <= most {
-			return size
+		if bytes, ok := ParseSize(n.Value); ok && bytes >= 1 && bytes <= k.most {
+			return bytes
 		}
 	}
-	p.mistake(n, "%s: expected a size from 1 to %d bytes, such as 512KiB or 1MiB, found %s", what, most, describe(n))
-	return most
+	p.mistake(n, "%s: expected a size from 1 to %d bytes, such as 512KiB or 1MiB, found %s", what, k.most, describe(n))
+	return k.most
 }
 
 // ParseSize reads a number of bytes as rules.yaml has them: "65536", "512KiB",

@@ -5,16 +5,22 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+var whoamiSection = section{
+	short:  "get",
+	either: []choice{{"get", "post", "the key get, or post in its place"}},
+	keys: []option{
+		{"get", locationKind, "What is asked: a path at the API, such as /me, or a URL, to which credentials then go.", nil},
+		{"post", locationKind, "The same by POST.", nil},
+		{"body", anyText, "The JSON text that is posted.", nil},
+		{"user", jsonPathKind, "Where in the answer the user stands, such as id or account.id.", defaultWhoamiUser},
+		{"credentials", several{headerKind}, "The only headers that are passed on.", defaultCredential},
+		{"ca", anyText, "A file of PEM certificates that vouch for the URL's server.", nil},
+	},
+}
+
 func (p *parser) whoami(n *yaml.Node, r *Resolver) {
 	r.User, r.Credentials = defaultWhoamiUser, []string{defaultCredential}
-	if n.Kind != yaml.MappingNode {
-		r.Get = p.location(n, "identity.whoami.get")
-		return
-	}
-	fields := p.options(n, "identity.whoami", "get", "post", "body", "user", "credentials", "ca")
-	if (fields["get"] == nil) == (fields["post"] == nil) {
-		p.mistake(n, "identity.whoami: expected the key get, or post in its place")
-	}
+	fields := p.fields(n, "identity.whoami", whoamiSection)
 	if value := fields["get"]; value != nil {
 		r.Get = p.location(value, "identity.whoami.get")
 	}

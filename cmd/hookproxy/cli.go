@@ -26,6 +26,7 @@ type cli struct {
 	Check   checkCommand     `cmd:"" help:"Check a rules file: print its routes and events, or every mistake in it."`
 	Demo    demoCommand      `cmd:"" help:"Show the main job on one machine: a sample API, an embedded Redis, one delivered hook."`
 	Spool   spoolCommand     `cmd:"" help:"Look into a spool, export it, or replay it by hand, while no process holds it."`
+	Schema  schemaCommand    `cmd:"" help:"Print the JSON Schema of rules.yaml, for editors to complete and check by."`
 	Health  healthCommand    `cmd:"" help:"Ask a running hookproxy whether it is ready; for a container's health check."`
 	Version kong.VersionFlag `help:"Print the version."`
 }

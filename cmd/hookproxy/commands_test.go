@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -46,6 +47,16 @@ rules:
 		if !strings.Contains(stderr, want) {
 			t.Errorf("%q is missing from:\n%s", want, stderr)
 		}
+	}
+}
+
+func TestSchemaPrintsTheSchemaThatTheExamplesName(t *testing.T) {
+	kept, err := os.ReadFile("../../examples/rules.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, out, stderr := runCommand(t, "schema"); status != exitOK || out != string(kept) {
+		t.Errorf("status %d: %s%s", status, out, stderr)
 	}
 }
 
