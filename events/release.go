@@ -10,10 +10,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-//go:embed release.lua
-var releaseLua string
+var (
+	//go:embed release.lua
+	releaseLua string
+	//go:embed claim.lua
+	claimLua string
 
-var releaseScript = layout.NewScript(releaseLua)
+	releaseScript = layout.NewScript(releaseLua)
+	claimScript   = layout.NewScript(claimLua)
+)
 
 // Why a parked event cannot be released.
 var (
@@ -33,10 +38,11 @@ const parkedChunk = 16
 // subscriptions. parked is the event as it was published.
 //
 // The event leaves the parked list in the same step in which it comes onto the
-// list of events, or, where the user's lane is another one, right after that. It
-// can then stand there although somebody else was first to release it; for the
-// same user dispatch drops the second. It answers ErrNotParked where it is not
-// on the list, as while it waits in the spool: it then stays parked for Assign.
+// list of events. Where the user's lane is another one, it is given to the user on
+// the parked list first, then comes onto the list of events, and leaves the other
+// last: whatever breaks off in between, it goes to no second user, and giving it to
+// the first again goes on. It answers ErrNotParked where it is not on the list, as
+// while it waits in the spool: it then stays parked for Assign.
 func (p *Publisher) Release(ctx context.Context, parked Event, user string) error {
 	element, err := parked.Encode()
 	if err != nil {
@@ -49,28 +55,22 @@ func (p *Publisher) Release(ctx context.Context, parked Event, user string) erro
 // through the parked events of all lanes, oldest first, so it is an operator's
 // way. It answers ErrNotParked where there is none with that id.
 func Assign(ctx context.Context, client redis.UniversalClient, at layout.Layout, id, user string) error {
-	for _, lane := range at.All() {
-		element, err := findParked(ctx, client, lane, id)
-		if err != nil {
-			return fmt.Errorf("assign event %s: %w", id, err)
-		}
-		if element != nil {
-			return release(ctx, client, at, lane, element, user)
-		}
+	lane, element, err := locate(ctx, client, at, id)
+	if err != nil {
+		return fmt.Errorf("assign event %s: %w", id, err)
 	}
-	return fmt.Errorf("assign event %s: %w", id, ErrNotParked)
+	return release(ctx, client, at, lane, element, user)
 }
 
-// findParked counts from the right end, where nothing is added meanwhile.
-func findParked(ctx context.Context, client redis.UniversalClient, lane layout.Lane, id string) ([]byte, error) {
+// findParked answers nil where a lane has none with a name. It counts from the right end, where nothing is added meanwhile.
+func findParked(ctx context.Context, client redis.UniversalClient, lane layout.Lane, name string) ([]byte, error) {
 	for last := int64(-1); ; last -= parkedChunk {
 		elements, err := client.LRange(ctx, lane.Parked(), last-parkedChunk+1, last).Result()
 		if err != nil || len(elements) == 0 {
 			return nil, err
 		}
 		for _, element := range elements {
-			// What cannot be read is parked too, and nobody's to assign.
-			if e, err := Decode([]byte(element)); err == nil && e.ID == id {
+			if isNamed([]byte(element), name) {
 				return []byte(element), nil
 			}
 		}
@@ -86,39 +86,63 @@ func release(ctx context.Context, client redis.UniversalClient, at layout.Layout
 	if user == "" || e.User != "" && e.User != user {
 		return fmt.Errorf("release event %s: %w", e.ID, ErrNotAssignable)
 	}
+	to := at.Of(user)
+	if from.Number != to.Number {
+		e.User = user
+		if parked, err = claim(ctx, client, from, parked, e); err != nil {
+			return fmt.Errorf("release event %s: %w", e.ID, err)
+		}
+	}
 	e.User, e.Parked = user, ""
 	assigned, err := e.Encode()
 	if err != nil {
 		return err
 	}
-	if err := move(ctx, client, from, at.Of(user), parked, assigned); err != nil {
+	if err := move(ctx, client, from, to, parked, assigned); err != nil {
 		return fmt.Errorf("release event %s: %w", e.ID, err)
 	}
 	return nil
+}
+
+// claim gives a parked element to its user where it stands, so that nobody can give
+// it to another, and answers what it is then. It answers ErrNotParked to all but the
+// first who try.
+func claim(ctx context.Context, client redis.Scripter, lane layout.Lane, parked []byte, owned Event) ([]byte, error) {
+	claimed, err := owned.Encode()
+	if err != nil {
+		return nil, err
+	}
+	won, err := claimScript.Run(ctx, client, lane, parked, claimed).Int()
+	if err != nil {
+		return nil, err
+	}
+	if won == 0 {
+		return nil, ErrNotParked
+	}
+	return claimed, nil
 }
 
 // move takes parked off one lane and puts assigned onto another's events. No
 // script may touch two lanes, so for different ones the event is pushed first: a
 // crash in between leaves it in both places, and nowhere loses it.
 func move(ctx context.Context, client redis.UniversalClient, from, to layout.Lane, parked, assigned []byte) error {
-	args := []any{parked}
 	if from.Number == to.Number {
-		args = append(args, assigned)
-	} else {
-		if err := client.LPos(ctx, from.Parked(), string(parked), redis.LPosArgs{}).Err(); errors.Is(err, redis.Nil) {
-			return ErrNotParked
-		} else if err != nil {
-			return err
-		}
-		if _, err := push(ctx, client, to, []element{{bytes: assigned}}); err != nil {
-			return err
-		}
+		return removeParked(ctx, client, from, parked, assigned)
 	}
-	released, err := releaseScript.Run(ctx, client, from, args...).Int()
+	if _, err := push(ctx, client, to, []element{{bytes: assigned}}); err != nil {
+		return err
+	}
+	return removeParked(ctx, client, from, parked)
+}
+
+// removeParked takes an element off the parked list, and may put another onto the
+// list of events in the same step. It answers ErrNotParked where it is not there.
+func removeParked(ctx context.Context, client redis.Scripter, lane layout.Lane, elements ...any) error {
+	removed, err := releaseScript.Run(ctx, client, lane, elements...).Int()
 	if err != nil {
 		return err
 	}
-	if released == 0 {
+	if removed == 0 {
 		return ErrNotParked
 	}
 	return nil
