@@ -7,25 +7,34 @@
 -- result   {events, parked, leases, runnable, waiting, deliveries of the
 --           subscriptions looked at, 1 if those were all, ms the oldest has waited}
 
+-- READ is how many bytes of events are read for their times.
+local READ = 8388608
+
 local at, sample = now(ARGV[1]), tonumber(ARGV[2])
 -- A table, for the reason given in dispatch.
-local found = { deliveries = 0, oldest = at }
+local found = { deliveries = 0, oldest = at, read = 0 }
 
-local function age(head)
-  local ok, h = pcall(cjson.decode, head or '')
-  if ok and type(h) == 'table' and type(h.at) == 'number' then found.oldest = math.min(found.oldest, h.at) end
+local function age(when)
+  if type(when) == 'number' then found.oldest = math.min(found.oldest, when) end
 end
 
 local function look(id)
   for _, key in ipairs({ queue_key(id), retry_key(id) }) do
     found.deliveries = found.deliveries + redis.call('ZCARD', key)
     local first = redis.call('ZRANGE', key, 0, 0)[1]
-    if first then age(redis.call('HGET', event_key(first), 'header')) end
+    if first and found.read < READ then
+      local when, size = happened(first)
+      found.read = found.read + size
+      age(when)
+    end
   end
 end
 
 local last = redis.call('LINDEX', lane .. 'events', -1)
-if last then age(string.match(last, '^[^\n]*')) end
+if last then
+  local ok, h = pcall(cjson.decode, string.match(last, '^[^\n]*'))
+  age(ok and type(h) == 'table' and h.at)
+end
 local runnable, waiting = redis.call('ZCARD', lane .. 'runnable'), redis.call('ZCARD', lane .. 'waiting')
 for _, key in ipairs({ 'runnable', 'waiting' }) do
   for _, id in ipairs(redis.call('ZRANGE', lane .. key, 0, sample - 1)) do look(id) end

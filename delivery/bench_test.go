@@ -179,21 +179,8 @@ func BenchmarkBacklog(b *testing.B) {
 			if b.N > 1 {
 				return // one measurement says it all
 			}
-			r := newRig(b, redistest.Real(b))
-			for i := range subscribers {
-				r.setActive(r.subscribe(fmt.Sprint("s", i), "contact.create", "http://a"), "0")
-			}
-			r.maxBacklog = deliveries
-			before, payload := usedMemory(r), 0
-			for i := range deliveries / subscribers {
-				e := event(i)
-				e.ID = fmt.Sprintf("01JDD0V9K3%016d", i) // as long as a ULID
-				payload += len(e.Payload)
-				r.pushRaw(must(e.Encode()))
-			}
-			r.dispatchAll()
-			beyond := usedMemory(r) - before - float64(payload)
-			b.ReportMetric(beyond/deliveries, "B/waiting-delivery")
+			beyond := newRig(b, redistest.Real(b)).fillBacklog(subscribers, deliveries)
+			b.ReportMetric(beyond, "B/waiting-delivery")
 		})
 	}
 }

@@ -13,8 +13,8 @@
 -- result   {{ms to the next due retry or lapse or -1, lapsed leases, deliveries let go,
 --            events left, deleted subscriptions left, runnable subscriptions left,
 --            1 if dead letters have expired, redeliveries due},
---           {lease, header, payload, target URL, secret, format, previous secret
---           while it holds or "", signature, headers} ...}
+--           {lease, event as it is stored, target URL, secret, format, previous
+--           secret while it holds or "", signature, headers} ...}
 --
 -- Fairness. Subscriptions are visited in turn, and each gives one delivery
 -- before any gives a second; who has more takes a new turn behind all others.
@@ -166,8 +166,8 @@ local function lease(s, delivery)
     retries_left = retries_left - 1
   end
   s.taken[#s.taken + 1] = delivery
-  local stored = redis.call('HMGET', event_key(event), 'header', 'payload')
-  if not stored[1] then
+  local element, f = fetch(event), s.fields
+  if not element then
     forget(s.id, event)
     let_go = let_go + 1
     return
@@ -175,9 +175,8 @@ local function lease(s, delivery)
   local member = s.id .. '|' .. event .. '|' .. delivery[2] .. '|' .. delivery[3] .. '|' .. token .. '-' .. (#claimed + 1)
   s.leases[#s.leases + 1] = at + lease_for
   s.leases[#s.leases + 1] = member
-  local payload, f = stored[2] or '', s.fields
-  bytes = bytes + #payload
-  claimed[#claimed + 1] = { member, stored[1], payload, f[2] or '', f[3] or '', f[4] or '', s.previous,
+  bytes = bytes + #element
+  claimed[#claimed + 1] = { member, element, f[2] or '', f[3] or '', f[4] or '', s.previous,
     f[12] or '', f[13] or '' }
 end
 

@@ -200,7 +200,7 @@ func TestADeliveryWhoseEventIsGoneIsLetGo(t *testing.T) {
 		r.subscribe("a", "contact.create", "http://a")
 		r.pushMany(1, 3)
 		r.dispatchAll()
-		r.client.Del(r.Context(), r.lane.Event("e1"))
+		r.client.HDel(r.Context(), r.lane.Stored(), "e1")
 		c := r.take(10)
 		if ids(c.deliveries) != "e2" || c.letGo != 1 {
 			r.Fatalf("claimed %s, let go %d", ids(c.deliveries), c.letGo)

@@ -21,6 +21,8 @@ type delivery struct {
 	tries int
 
 	event events.Event
+	// size is that of the event as it is stored, in bytes.
+	size int
 	// unreadable is why there is no event, though dispatch let it through.
 	unreadable error
 
@@ -43,7 +45,7 @@ var errAnswer = errors.New("a script answered what was not expected")
 const leaseParts = 5
 
 // deliveryParts is how many texts claim.lua answers for each delivery.
-const deliveryParts = 9
+const deliveryParts = 8
 
 // readClaimed reads claim.lua's answer.
 func readClaimed(rows []any) (claimed, error) {
@@ -82,7 +84,7 @@ func integers(row any, count int) ([]int64, error) {
 	return n, nil
 }
 
-// readDelivery reads {lease, header, payload, target URL, secret, format, previous secret, signature, headers}.
+// readDelivery reads {lease, event, target URL, secret, format, previous secret, signature, headers}.
 func readDelivery(row any) (*delivery, error) {
 	values, ok := row.([]any)
 	if !ok || len(values) != deliveryParts {
@@ -99,8 +101,8 @@ func readDelivery(row any) (*delivery, error) {
 		return nil, fmt.Errorf("%w: lease %q", errAnswer, text[0])
 	}
 	d := &delivery{
-		lease: text[0], subscription: parts[0], target: text[3], secret: text[4], format: text[5], previousSecret: text[6],
-		signature: text[7], keptHeaders: text[8],
+		lease: text[0], subscription: parts[0], size: len(text[1]), target: text[2], secret: text[3], format: text[4],
+		previousSecret: text[5], signature: text[6], keptHeaders: text[7],
 	}
 	var errSequence, errTries error
 	d.sequence, errSequence = strconv.ParseInt(parts[2], 10, 64)
@@ -108,6 +110,6 @@ func readDelivery(row any) (*delivery, error) {
 	if err := errors.Join(errSequence, errTries); err != nil {
 		return nil, fmt.Errorf("%w: lease %q: %w", errAnswer, text[0], err)
 	}
-	d.event, d.unreadable = events.DecodeParts([]byte(text[1]), []byte(text[2]))
+	d.event, d.unreadable = events.DecodeStored(parts[1], []byte(text[1]))
 	return d, nil
 }

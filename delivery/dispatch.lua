@@ -5,6 +5,7 @@
 -- ARGV[1]  offset of the clock, ms
 -- ARGV[2]  events, ARGV[3] deliveries, ARGV[4] bytes after which to stop
 -- ARGV[5]  deliveries an inactive subscription keeps, ARGV[6] an active one
+-- ARGV[7]  bytes an inactive subscription keeps
 -- result   {events taken, deliveries made, duplicates, parked, dropped of
 --           inactive subscriptions, events left, dropped of active ones}
 --
@@ -24,19 +25,21 @@ local TRIM_INACTIVE, TRIM_ACTIVE = 100, 1000
 
 local at = now(ARGV[1])
 local max_events, max_deliveries, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local max_backlog, max_queued = tonumber(ARGV[5]), tonumber(ARGV[6])
+local max_backlog, max_queued, max_kept = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 -- Tables, since after an error caught by pcall miniredis' Lua no longer shares
 -- locals between this chunk and its functions.
 local count = { taken = 0, done = 0, bytes = 0, made = 0, duplicates = 0, parked = 0, dropped = 0, overflowed = 0 }
 local placed = {}
--- active tells of each subscription met: true, false, or nil for one that is
--- gone; sequences are the last numbers given to their deliveries, unwritten yet.
-local active, sequences, numbered = {}, {}, {}
--- unused counts shares written for deliveries not yet made, per event.
-local unused = {}
+-- subscriptions are those met: false for one that is gone, else whether it is
+-- active, the last sequence given to its deliveries, and the bytes that wait for
+-- it; the latter two are written at the end.
+local subscriptions = {}
+-- unused counts shares written for deliveries not yet made, and made lists the
+-- subscriptions that have theirs, per event.
+local unused, made = {}, {}
 
--- read answers the header of an element, decoded and as written, and where the
--- payload begins; or nil for what cannot be routed.
+-- read answers the header of an element, and where the payload begins; or nil for
+-- what cannot be routed.
 local function read(element)
   local stop = string.find(element, '\n', 1, true)
   if not stop or stop > HEADER_LIMIT then return nil end
@@ -49,24 +52,26 @@ local function read(element)
   -- Both become parts of keys and of lease members, whose separators they must not hold.
   if not string.find(h.id, '^[%w%-_.]+$') or not string.find(h.event, '^[%w%-_.]+$') then return nil end
   if h.parked ~= nil and h.parked ~= '' then return nil end
-  return h, head, stop + 1
+  return h, stop + 1
 end
 
--- trim lets a subscription's oldest deliveries go, beyond so many. What has
--- failed before is older than what was never tried. Answers how many went.
-local function trim(id, most_kept, limit)
-  local over = redis.call('ZCARD', queue_key(id)) + redis.call('ZCARD', retry_key(id)) - most_kept
+-- trim lets a subscription's oldest deliveries go, beyond so many or so many
+-- bytes. What has failed before is older than what was never tried. Answers how
+-- many went.
+local function trim(s, most_kept, most_bytes, limit)
+  local over = redis.call('ZCARD', queue_key(s.id)) + redis.call('ZCARD', retry_key(s.id)) - most_kept
   local gone = 0
-  for _, key in ipairs({ retry_key(id), queue_key(id) }) do
-    local most = math.min(over, limit) - gone
-    local popped = most > 0 and redis.call('ZPOPMIN', key, most) or {}
-    for i = 1, #popped, 2 do
-      release(popped[i])
-      forget(id, popped[i])
+  for _, key in ipairs({ retry_key(s.id), queue_key(s.id) }) do
+    while gone < limit and (gone < over or s.bytes > most_bytes) do
+      local event = redis.call('ZPOPMIN', key)[1]
+      if not event then break end
+      s.bytes = s.bytes - weight(event)
+      release(event)
+      forget(s.id, event)
       gone = gone + 1
     end
   end
-  if gone > 0 then redis.call('HINCRBY', subscription_key(id), 'dropped', gone) end
+  if gone > 0 then redis.call('HINCRBY', subscription_key(s.id), 'dropped', gone) end
   return gone
 end
 
@@ -79,17 +84,23 @@ local function place_once(id)
   end
 end
 
--- missing tells whether an earlier run, which broke off, left a delivery unmade.
-local function missing(id, event)
-  return not (redis.call('ZSCORE', queue_key(id), event) or redis.call('ZSCORE', retry_key(id), event))
+-- deliver makes the delivery of an event to a subscription.
+local function deliver(id, event, size)
+  local s = subscriptions[id]
+  redis.call('ZADD', queue_key(id), s.seq + 1, event)
+  s.seq, s.bytes = s.seq + 1, s.bytes + size
+  count.made = count.made + 1
+  if s.active then place_once(id) else count.dropped = count.dropped + trim(s, max_backlog, max_kept, TRIM_INACTIVE) end
 end
 
--- deliver makes the delivery of an event to a subscription.
-local function deliver(id, event)
-  sequences[id] = sequences[id] + 1
-  redis.call('ZADD', queue_key(id), sequences[id], event)
-  count.made = count.made + 1
-  if active[id] then place_once(id) else count.dropped = count.dropped + trim(id, max_backlog, TRIM_INACTIVE) end
+-- meet reads what dispatch must know of a subscription, once a call.
+local function meet(id)
+  if subscriptions[id] == nil then
+    local state = redis.call('HMGET', subscription_key(id), 'active', 'seq', 'bytes')
+    subscriptions[id] = state[1] and { id = id, active = state[1] == '1', seq = tonumber(state[2] or 0),
+      bytes = math.max(tonumber(state[3] or 0), 0), written = tonumber(state[2] or 0) }
+  end
+  return subscriptions[id]
 end
 
 -- wanting answers the subscriptions that want an event, and cleans the sets of
@@ -100,50 +111,80 @@ local function wanting(h)
     sets[i] = lane .. 'subscribers:' .. name .. ':' .. h.user
   end
   for _, id in ipairs(redis.call('SUNION', sets[1], sets[2], sets[3])) do
-    if active[id] == nil then
-      local state = redis.call('HMGET', subscription_key(id), 'active', 'seq')
-      if state[1] then active[id], sequences[id] = state[1] == '1', tonumber(state[2] or 0) end
-      numbered[id] = sequences[id]
-    end
-    if active[id] == nil then
-      for _, set in ipairs(sets) do redis.call('SREM', set, id) end
-    else
+    if meet(id) then
       ids[#ids + 1] = id
+    else
+      for _, set in ipairs(sets) do redis.call('SREM', set, id) end
     end
   end
   return ids
 end
 
--- fan_out makes the deliveries of an event. The event's shares are written
--- before them, so that none is ever freed under a delivery; what a run that
--- breaks off has counted too much, amend takes back.
-local function fan_out(h, head, payload, ids, fresh)
-  local key = event_key(h.id)
-  if fresh then
-    redis.call('HSET', key, 'header', head, 'payload', payload, 'refs', #ids, 'whole', '1')
-    unused[h.id] = #ids -- after it: where that write was refused, there is nothing to amend
+-- compact answers a header as it is stored; see DecodeStored in events. What is
+-- known otherwise, the id and the user, is left out.
+local function compact(h)
+  local fields = { h.event, h.resource or '', h.at or 0, h.rule or '', h.omitted or '' }
+  if type(h.redacted) == 'table' and #h.redacted > 0 then
+    fields[6] = h.redacted
+  else
+    while #fields > 1 and fields[#fields] == '' do fields[#fields] = nil end
   end
+  return cjson.encode(fields)
+end
+
+-- keep stores an event with its shares, more of them where it is stored already.
+-- Answers its size.
+local function keep(h, payload, count)
+  local refs = 0
+  if redis.call('HEXISTS', stored, h.id) == 1 then
+    refs = tonumber(redis.call('HGET', shares, h.id) or 1)
+  else
+    redis.call('HSET', stored, h.id, compact(h) .. '\n' .. payload)
+  end
+  if refs + count ~= 1 then redis.call('HSET', shares, h.id, refs + count) end
+  return weight(h.id)
+end
+
+-- fan_out makes the deliveries of an event but for those that an earlier run,
+-- which broke off, has made. The event's shares are written before them, so that
+-- none is ever freed under a delivery; what a run that breaks off has counted too
+-- much, amend takes back.
+local function fan_out(h, payload, ids, before)
+  local wanted = {}
   for _, id in ipairs(ids) do
-    if fresh then
-      deliver(id, h.id)
-      unused[h.id] = unused[h.id] - 1
-    elseif missing(id, h.id) then
-      redis.call('HINCRBY', key, 'refs', 1)
-      deliver(id, h.id)
-    else
+    if not before or not string.find(before, ' ' .. id .. ' ', 1, true) then
+      wanted[#wanted + 1] = id
+    elseif subscriptions[id].active then
       place_once(id)
     end
   end
-  if not fresh then redis.call('HSET', key, 'whole', '1') end
+  made[h.id] = before or ' '
+  if #wanted > 0 then
+    local size = keep(h, payload, #wanted)
+    unused[h.id] = #wanted -- after it: where that write was refused, there is nothing to amend
+    for _, id in ipairs(wanted) do
+      deliver(id, h.id, size)
+      unused[h.id] = unused[h.id] - 1
+      made[h.id] = made[h.id] .. id .. ' '
+    end
+  end
+  if before then
+    redis.call('HDEL', broken, h.id)
+    if redis.call('HEXISTS', stored, h.id) == 0 then seen(h.id) end
+  end
 end
 
--- amend takes back the shares of deliveries that were not made, and notes that
--- the event is not whole: should it come again, the rest is made.
+-- amend takes back the shares of deliveries that were not made, and notes which
+-- were: should the event come again, the rest is made.
 local function amend()
-  for event, shares in pairs(unused) do
-    redis.call('HDEL', event_key(event), 'whole')
-    if shares > 0 and redis.call('HINCRBY', event_key(event), 'refs', -shares) <= 0 then
-      redis.call('DEL', event_key(event))
+  for event, count in pairs(unused) do
+    redis.call('HSET', broken, event, made[event])
+    local refs = tonumber(redis.call('HGET', shares, event) or 1) - count
+    if refs > 0 then
+      redis.call('HSET', shares, event, refs)
+    else
+      redis.call('HDEL', shares, event)
+      redis.call('HDEL', stored, event)
     end
     unused[event] = nil
   end
@@ -151,18 +192,18 @@ end
 
 -- dispatch answers whether the event could be routed.
 local function dispatch(element)
-  local h, head, payload_at = read(element)
+  local h, payload_at = read(element)
   if not h then return false end
-  local stored = redis.call('HMGET', event_key(h.id), 'whole', 'refs')
-  if stored[1] or redis.call('EXISTS', lane .. 'seen:' .. h.id) == 1 then
+  local before = redis.call('HGET', broken, h.id)
+  if not before and (redis.call('HEXISTS', stored, h.id) == 1 or redis.call('EXISTS', lane .. 'seen:' .. h.id) == 1) then
     count.duplicates = count.duplicates + 1
     return true
   end
   local ids = wanting(h)
-  if #ids == 0 then
+  if #ids == 0 and not before then
     seen(h.id)
   else
-    fan_out(h, head, string.sub(element, payload_at), ids, not stored[2])
+    fan_out(h, string.sub(element, payload_at), ids, before)
     unused[h.id] = nil
   end
   return true
@@ -172,11 +213,14 @@ local function more()
   return count.taken < max_events and count.made < max_deliveries and count.bytes < max_bytes
 end
 
--- pop writes the sequences down, and takes from the list what is dealt with.
+-- pop writes down what has changed of subscriptions, and takes from the list what
+-- is dealt with.
 local function pop()
-  for id, last in pairs(sequences) do
-    if numbered[id] ~= last then redis.call('HSET', subscription_key(id), 'seq', last) end
-    numbered[id] = last
+  for id, s in pairs(subscriptions) do
+    if s and s.written ~= s.seq then
+      redis.call('HSET', subscription_key(id), 'seq', s.seq, 'bytes', string.format('%.0f', s.bytes))
+      s.written = s.seq
+    end
   end
   if count.done > 0 then redis.call('RPOP', lane .. 'events', count.done) end
   count.done = 0
@@ -205,7 +249,12 @@ while more() do
 end
 
 -- Once a call will do for those: a call adds no more than it may trim.
-for id in pairs(placed) do count.overflowed = count.overflowed + trim(id, max_queued, TRIM_ACTIVE) end
+for id in pairs(placed) do
+  local s = subscriptions[id]
+  local gone = trim(s, max_queued, math.huge, TRIM_ACTIVE)
+  if gone > 0 then redis.call('HSET', subscription_key(id), 'bytes', string.format('%.0f', s.bytes)) end
+  count.overflowed = count.overflowed + gone
+end
 local left = redis.call('LLEN', lane .. 'events')
 if left > 0 then wake() end
 return { count.taken, count.made, count.duplicates, count.parked, count.dropped, left, count.overflowed }

@@ -13,13 +13,17 @@
 local at, id, which, event, most = now(ARGV[1]), ARGV[2], ARGV[3], ARGV[5], tonumber(ARGV[6])
 local through = ARGV[4] ~= '' and '(' .. string.format('%.0f', tonumber(ARGV[4]) + 1) or '+inf'
 local sets = { all = { queue_key(id), retry_key(id), dead_key(id) }, waiting = { queue_key(id), retry_key(id) }, dead = { dead_key(id) } }
-local gone = 0
+local gone, there = 0, exists(id)
 
 -- let_go takes an event out of the sets, with the share that each has in it.
 local function let_go(name)
   local held = 0
-  for _, key in ipairs(sets[which]) do held = held + redis.call('ZREM', key, name) end
-  for _ = 1, held do release(name) end
+  for _, key in ipairs(sets[which]) do
+    if redis.call('ZREM', key, name) == 1 then
+      held = held + 1
+      if key == dead_key(id) or not there then release(name) else abandon(id, name) end
+    end
+  end
   if held > 0 then
     forget(id, name)
     gone = gone + 1
@@ -41,5 +45,5 @@ else
 end
 for _, name in ipairs(found) do let_go(name) end
 if redis.call('EXISTS', dead_key(id)) == 0 then redis.call('ZREM', lane .. 'retained', id) end
-if exists(id) then place(id, at) end
+if there then place(id, at) end
 return { gone, event == '' and gone > 0 and #found >= most and 1 or 0 }

@@ -34,6 +34,7 @@ const (
 	DefaultWorkers         = 64
 	DefaultPerSubscription = 8
 	DefaultMaxBacklog      = 10_000
+	DefaultMaxKept         = 64 << 20
 	DefaultMaxQueued       = 1_000_000
 	DefaultRetain          = 30 * 24 * time.Hour
 	DefaultBreakAfter      = 10
@@ -91,6 +92,9 @@ type Options struct {
 	// MaxBacklog is how many deliveries an inactive subscription keeps; beyond
 	// it the oldest go. Zero: DefaultMaxBacklog.
 	MaxBacklog int
+	// MaxKept is how many bytes of deliveries an inactive subscription keeps;
+	// beyond it the oldest go. Zero: DefaultMaxKept.
+	MaxKept int64
 	// MaxQueued is how many deliveries may wait for one active subscription;
 	// beyond it the oldest are lost, counted and logged as errors. Zero:
 	// DefaultMaxQueued.
@@ -151,7 +155,7 @@ func New(o Options) (*Engine, error) {
 			queue: &queue{
 				client: o.Client, lane: l, offset: o.Offset, leaseFor: leaseFor,
 				cap: o.PerSubscription, breakAfter: o.BreakAfter, maxBacklog: o.MaxBacklog,
-				maxQueued: o.MaxQueued, retain: o.Retain,
+				maxQueued: o.MaxQueued, maxKept: o.MaxKept, retain: o.Retain,
 			},
 			inflight: newInflight(),
 			finished: make(chan finished, o.Workers),
@@ -168,6 +172,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.RetryWorkers, max(o.Workers/2, 1))
 	setDefault(&o.BreakAfter, DefaultBreakAfter)
 	setDefault(&o.MaxBacklog, DefaultMaxBacklog)
+	setDefault(&o.MaxKept, DefaultMaxKept)
 	setDefault(&o.Timeout, DefaultTimeout)
 	setDefault(&o.DrainTimeout, DefaultDrainTimeout)
 	setDefault(&o.Version, "dev")
@@ -201,7 +206,7 @@ func (o *Options) validate() error {
 		errs = append(errs, errors.New("Subscriptions is missing"))
 	}
 	for name, value := range map[string]int64{
-		"Workers": int64(o.Workers), "PerSubscription": int64(o.PerSubscription), "MaxBacklog": int64(o.MaxBacklog),
+		"Workers": int64(o.Workers), "PerSubscription": int64(o.PerSubscription), "MaxBacklog": int64(o.MaxBacklog), "MaxKept": o.MaxKept,
 		"RetryWorkers": int64(o.RetryWorkers), "BreakAfter": int64(o.BreakAfter), "MaxQueued": int64(o.MaxQueued), "Retain": int64(o.Retain),
 		"Timeout": int64(o.Timeout), "DrainTimeout": int64(o.DrainTimeout),
 	} {

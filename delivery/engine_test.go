@@ -117,7 +117,7 @@ func TestA410RemovesTheSubscription(t *testing.T) {
 		stop := r.run(r.engine(func(o *Options) { o.PerSubscription = 1 }))
 		r.arrive(got, 1)
 		r.eventually("the subscription and its deliveries are gone", func() bool {
-			return len(r.keys("subscription:"))+len(r.keys("event:"))+len(r.keys("purge")) == 0
+			return len(r.keys("subscription:"))+r.stored()+len(r.keys("purge")) == 0
 		})
 		stop()
 		if len(got) != 0 {
@@ -189,7 +189,7 @@ func TestDeletingASubscriptionFreesWhatItHad(t *testing.T) {
 		r.run(r.engine(nil))
 		r.eventually("dispatched", func() bool { return r.client.ZCard(r.Context(), r.lane.Queue(id)).Val() == 3*purgeChunk })
 		r.remove(id)
-		r.eventually("purged", func() bool { return len(r.keys("event:"))+len(r.keys("purge")) == 0 })
+		r.eventually("purged", func() bool { return r.stored()+len(r.keys("purge")) == 0 })
 	})
 }
 

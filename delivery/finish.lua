@@ -8,10 +8,11 @@
 -- ARGV[5]  ms for which a process waits for a token at most
 -- ARGV[6]  leases a subscription may have at once
 -- ARGV[7]  failed attempts in a row that open a subscription's breaker; 0: none has one
--- then for each attempt ten:
+-- then for each attempt eleven:
 --          lease, outcome, ms to the next attempt, HTTP status or 0,
 --          ms it took, error class or "", its number, ms for which the target
---          wants nothing at all, the event's name, how the response begins or ""
+--          wants nothing at all, the event's name, how the response begins or "",
+--          bytes of what was claimed
 -- outcome  delivered  it is done
 --          retry      it is due again, an attempt dearer
 --          dead       it is given up, and kept until replayed
@@ -28,7 +29,7 @@
 -- kept, and no attempt is charged while none is made. All of it is in the
 -- subscription's HASH, so that all processes see the same breaker.
 
-local FIRST, FIELDS = 8, 10
+local FIRST, FIELDS = 8, 11
 local OPEN_FOR, OPEN_MOST, PAUSE_MOST = 5000, 600000, 3600000
 
 local at = now(ARGV[1])
@@ -49,7 +50,7 @@ local function subscription(id)
       'resume_at', 'ramp', 'open_until', 'trips', 'health')
     -- Empty as well as absent means never: so the subscription may be cleared either way.
     local function number(i) return tonumber(state[i] or '') end
-    s = { id = id, active = state[1], ordered = state[4] == '1', ended = 0, forget = {},
+    s = { id = id, active = state[1], ordered = state[4] == '1', ended = 0, forget = {}, bytes = 0,
       failing_since = number(2), failures = number(3), resume_at = number(5),
       ramp = number(6), open_until = number(7), trips = number(8), health = number(9) }
     s.before = {}
@@ -113,7 +114,8 @@ local function record(s, event, sequence, outcome, status, took, class, attempt,
 end
 
 -- settle puts the delivery where the outcome says; its share in the event goes with it.
-local function settle(s, event, sequence, tries, outcome, after)
+local function settle(s, event, sequence, tries, outcome, after, size)
+  if outcome == 'delivered' or outcome == 'dead' then s.bytes = s.bytes + size end
   if outcome == 'delivered' then
     table.insert(s.forget, event)
     release(event)
@@ -134,7 +136,7 @@ local function settle(s, event, sequence, tries, outcome, after)
   end
 end
 
-local function finish(held, lease, outcome, after, status, took, class, attempt, paused, name, head)
+local function finish(held, lease, outcome, after, status, took, class, attempt, paused, name, head, size)
   if not held then return 'lost' end
   local id, event, sequence, tries = lease_parts(lease)
   local s = subscription(id)
@@ -143,7 +145,7 @@ local function finish(held, lease, outcome, after, status, took, class, attempt,
     release(event)
     return 'gone'
   end
-  settle(s, event, sequence, tonumber(tries), outcome, after)
+  settle(s, event, sequence, tonumber(tries), outcome, after, size)
   if outcome == 'released' then return 'ok' end
   record(s, event, sequence, outcome, status, took, class, attempt, name, head)
   if paused > 0 then pause(s, at + math.min(paused, PAUSE_MOST)) end
@@ -168,6 +170,7 @@ local function leave(s)
   if not s.active then return end
   local key = subscription_key(s.id)
   if #s.forget > 0 then forget(s.id, unpack(s.forget)) end
+  if s.bytes > 0 then redis.call('HINCRBY', key, 'bytes', -s.bytes) end
   if s.last then redis.call('HSET', key, 'last_status', s.last[1], 'last_error', s.last[2], 'last_at', at) end
   for _, field in ipairs(STATE) do
     if s[field] == nil and s.before[field] ~= nil then
@@ -195,7 +198,7 @@ end
 local held = take_back()
 for i = FIRST, #ARGV, FIELDS do
   results[#results + 1] = finish(held[#results + 1], ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
-    ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7]), ARGV[i + 8], ARGV[i + 9])
+    ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7]), ARGV[i + 8], ARGV[i + 9], tonumber(ARGV[i + 10]))
 end
 for _, s in ipairs(touched) do leave(s) end
 if work then wake() end

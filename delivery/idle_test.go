@@ -42,7 +42,7 @@ func TestAnIdleEngineSendsOneCommandAWait(t *testing.T) {
 		e.idle = time.Second
 		r.run(e)
 		r.arrive(got, 1)
-		r.eventually("settled", func() bool { return len(r.keys("event:")) == 0 })
+		r.eventually("settled", func() bool { return r.stored() == 0 })
 		sent := r.watchCommands()
 		last := <-sent // the look at the end of a wait
 		for range 2 {
@@ -69,7 +69,7 @@ func TestOneEventDoesNotWakeEveryIdleProcess(t *testing.T) {
 		idle()
 		r.push(event(1)) // loads the scripts
 		r.arrive(got, 1)
-		r.eventually("settled", func() bool { return len(r.keys("event:")) == 0 })
+		r.eventually("settled", func() bool { return r.stored() == 0 })
 		sent := r.watchCommands()
 		for range processes - 1 {
 			idle()

@@ -64,7 +64,7 @@ func readMissed(rows []any) (page subscriptions.MissedPage, err error) {
 		}
 	}
 	for _, row := range rows[3:] {
-		text, err := texts(row, 7)
+		text, err := texts(row, 6)
 		if err != nil {
 			return page, err
 		}
@@ -73,7 +73,7 @@ func readMissed(rows []any) (page subscriptions.MissedPage, err error) {
 	return page, nil
 }
 
-// readOneMissed reads {event, sequence, attempts, state, ms, header, payload}.
+// readOneMissed reads {event, sequence, attempts, state, ms, event}.
 func readOneMissed(text []string) subscriptions.Missed {
 	m := subscriptions.Missed{EventID: text[0], State: text[3]}
 	m.Sequence, _ = strconv.ParseInt(text[1], 10, 64)
@@ -86,7 +86,7 @@ func readOneMissed(text []string) subscriptions.Missed {
 			m.NextAttemptAt = at
 		}
 	}
-	e, err := events.DecodeParts([]byte(text[5]), []byte(text[6]))
+	e, err := events.DecodeStored(text[0], []byte(text[5]))
 	if err != nil {
 		m.DataOmitted = classUnreadable
 		return m

@@ -12,15 +12,16 @@
 -- result   {1 if there are more, sequence up to which was looked, 1 if the
 --           subscription rests now,
 --           {event, sequence, attempts, state, ms when given up or due or 0,
---            header, payload} ...}
+--            event as it is stored, but for the payload where none are wanted} ...}
 -- state    waiting, in_flight, retrying or dead
 --
 -- What is in flight belongs here: were it left out, a receiver that goes on after
 -- the last sequence it was shown would never hear of it, should it fail.
 
 -- LOOK bounds how many that have failed are looked at for those given up, LEASES
--- how many leases of the lane for those of this subscription.
-local LOOK, LEASES = 1000, 10000
+-- how many leases of the lane for those of this subscription, and READ how many
+-- bytes of events are read.
+local LOOK, LEASES, READ = 1000, 10000, 8388608
 
 local at, id = now(ARGV[1]), ARGV[2]
 local want, max_bytes, dead_only = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
@@ -70,16 +71,18 @@ local function state(event)
   return 'in_flight', '0'
 end
 
-local rows, bytes, more = {}, 0, dead_only and #failed == 2 * LOOK
+local rows, bytes, read, more = {}, 0, 0, dead_only and #failed == 2 * LOOK
 for i, one in ipairs(found) do
-  if i > want or (max_bytes > 0 and bytes >= max_bytes) then
+  if i > want or read > READ or (max_bytes > 0 and bytes >= max_bytes) then
     more = true
     break
   end
-  local stored = redis.call('HMGET', event_key(one.event), 'header', max_bytes > 0 and 'payload' or 'none')
+  local element = fetch(one.event) or ''
+  read = read + #element
+  if max_bytes == 0 then element = string.match(element, '^[^\n]*\n?') end
   local where, when = state(one.event)
-  rows[i] = { one.event, string.format('%.0f', one.sequence), one.tries, where, when, stored[1] or '', stored[2] or '' }
-  bytes = bytes + #(stored[2] or '')
+  rows[i] = { one.event, string.format('%.0f', one.sequence), one.tries, where, when, element }
+  bytes = bytes + #element
 end
 if #rows > 0 and (#rows < #found or not dead_only) then looked = rows[#rows][2] end
 local rests = (tonumber(redis.call('HGET', subscription_key(id), 'resume_at') or '') or 0) > at

@@ -179,7 +179,7 @@ func TestMoreThanOneCallAcknowledgesIsToldOf(t *testing.T) {
 		pipe := r.client.Pipeline()
 		for i := range all {
 			pipe.ZAdd(r.Context(), r.lane.Queue(id), redis.Z{Member: i, Score: float64(i)})
-			pipe.HSet(r.Context(), r.lane.Event(strconv.Itoa(i)), "refs", 1)
+			pipe.HSet(r.Context(), r.lane.Stored(), strconv.Itoa(i), "[]\n{}")
 		}
 		must(pipe.Exec(r.Context()))
 		first, more, err := r.operations().Acknowledge(r.Context(), id, all)

@@ -89,7 +89,7 @@ func (m *model) settle(t *rapid.T) {
 			t.Fatalf("%s was never delivered %v", id, s.want)
 		}
 	}
-	for _, prefix := range []string{"event:", "queue:", "retry:", "dead:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "purge",
+	for _, prefix := range []string{"stored", "shares", "broken", "queue:", "retry:", "dead:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "purge",
 		"redelivering", "redelivered:", "redeliveries:"} {
 		if keys := m.keys(prefix); len(keys) > 0 {
 			t.Fatalf("left behind: %v", keys)

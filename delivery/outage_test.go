@@ -29,7 +29,7 @@ func TestARedisThatGoesAndComesBackCostsNoAttempt(t *testing.T) {
 				r.Errorf("%s arrived as attempt %s", one.header.Get("X-Hook-Id"), n)
 			}
 		}
-		r.eventually("the end of e1 reaches Redis", func() bool { return len(r.keys("event:")) == 0 })
+		r.eventually("the end of e1 reaches Redis", func() bool { return r.stored() == 0 })
 		stop()
 		if f := r.field(id, "failures"); f != "" {
 			r.Errorf("failures %s", f)

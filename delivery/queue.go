@@ -81,6 +81,7 @@ type queue struct {
 	breakAfter int // 0: there are no breakers
 	maxBacklog int
 	maxQueued  int
+	maxKept    int64
 	retain     time.Duration
 }
 
@@ -88,7 +89,7 @@ type dispatched struct{ events, deliveries, duplicates, parked, dropped, left, o
 
 // dispatch makes deliveries of the events at the right of the list, of so many at most.
 func (q *queue) dispatch(ctx context.Context, most int) (dispatched, error) {
-	n, err := q.run(ctx, dispatchScript, min(most, dispatchEvents), dispatchDeliveries, dispatchBytes, q.maxBacklog, q.maxQueued).Int64Slice()
+	n, err := q.run(ctx, dispatchScript, min(most, dispatchEvents), dispatchDeliveries, dispatchBytes, q.maxBacklog, q.maxQueued, q.maxKept).Int64Slice()
 	if err != nil {
 		return dispatched{}, fmt.Errorf("dispatch: %w", err)
 	}
@@ -121,11 +122,11 @@ func (q *queue) claim(ctx context.Context, want, retries int) (claimed, error) {
 
 // finish ends attempts, and answers for each one of the finished… constants.
 func (q *queue) finish(ctx context.Context, batch []finished) ([]string, error) {
-	args := make([]any, 0, 6+10*len(batch))
+	args := make([]any, 0, 6+11*len(batch))
 	args = append(args, attemptsKept, failingFor.Milliseconds(), failingTimes, idleWait.Milliseconds(), q.cap, q.breakAfter)
 	for _, f := range batch {
 		args = append(args, f.delivery.lease, string(f.step), f.after.Milliseconds(), f.status,
-			f.took.Milliseconds(), f.class, f.delivery.tries+1, f.pause.Milliseconds(), f.delivery.event.Name, f.head)
+			f.took.Milliseconds(), f.class, f.delivery.tries+1, f.pause.Milliseconds(), f.delivery.event.Name, f.head, f.delivery.size)
 	}
 	results, err := q.run(ctx, finishScript, args...).StringSlice()
 	if err != nil {

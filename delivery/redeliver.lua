@@ -19,6 +19,9 @@
 -- the next attempt has been made. All that a step does it does at once: whoever
 -- does the next one goes on there.
 
+-- READ is how many bytes of events one step reads for their times.
+local READ = 8388608
+
 local at = now(ARGV[1])
 local window, look, step, longest, kept = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local jobs = lane .. 'redelivering'
@@ -30,7 +33,7 @@ local fields = redis.call('HMGET', key, 'subscription', 'what', 'event', 'from',
 local id, what = fields[1], fields[2]
 local from, to = tonumber(fields[4] or ''), tonumber(fields[5] or '')
 local cursor, scanned = fields[7], fields[9] == '1'
-local moved, ended, out, looked = 0, 0, 0, 0
+local moved, ended, out, looked, read = 0, 0, 0, 0, 0
 
 local function due() return redis.call('ZCOUNT', jobs, '-inf', at) end
 
@@ -67,9 +70,9 @@ end
 -- wanted tells whether an event lies in the range, if there is one.
 local function wanted(event)
   if what ~= 'range' then return true end
-  local ok, h = pcall(cjson.decode, redis.call('HGET', event_key(event), 'header') or '')
-  if not ok or type(h) ~= 'table' or type(h.at) ~= 'number' then return false end
-  return h.at >= from and h.at <= to
+  local at, size = happened(event)
+  read = read + size
+  return at ~= nil and at >= from and at <= to
 end
 
 -- again puts one delivery back: a dead letter with one attempt behind it, and what
@@ -78,6 +81,7 @@ local function again(event)
   local tries, sequence = recall(id, event)
   if redis.call('ZREM', dead_key(id), event) == 1 then
     tries = '1'
+    redis.call('HINCRBY', subscription_key(id), 'bytes', weight(event))
     sequence = sequence or redis.call('HINCRBY', subscription_key(id), 'seq', 1)
     remember(id, event, tries, sequence)
     put_back(id, event, sequence, tries, at)
@@ -101,7 +105,7 @@ local function scan()
   local rows = redis.call('ZRANGEBYSCORE', tries_key(id), string.format('%.0f', tonumber(cursor) + 1),
     '(' .. string.format('%.0f', tonumber(fields[8]) + 1), 'LIMIT', 0, look, 'WITHSCORES')
   for i = 1, #rows, 2 do
-    if out >= window then return end
+    if out >= window or read > READ then return end
     local _, sequence = unpack_tries(rows[i + 1])
     cursor, looked = sequence, looked + 1
     if wanted(rows[i]) then again(rows[i]) end
@@ -119,7 +123,7 @@ if redis.call('EXISTS', dead_key(id)) == 0 then redis.call('ZREM', lane .. 'reta
 
 local wait = step
 if moved + ended == 0 and out > 0 then wait = math.min(2 * (tonumber(fields[10] or '') or step), longest) end
-if looked == look and out <= window / 2 then wait = 0 end
+if (looked == look or read > READ) and out <= window / 2 then wait = 0 end
 redis.call('HSET', key, 'state', 'running', 'cursor', cursor, 'scanned', scanned and '1' or '0', 'wait', math.max(wait, step))
 if fields[6] == 'scheduled' then redis.call('HSET', key, 'started_at', string.format('%.0f', at)) end
 if scanned and out == 0 then

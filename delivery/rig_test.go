@@ -32,7 +32,7 @@ func newRig(t testing.TB, s *redistest.Server) *rig {
 	r.queue = &queue{
 		client: s.Client, lane: layout.Layout{}.Lane(0), offset: r.moved.Load,
 		leaseFor: leaseFor, cap: DefaultPerSubscription, breakAfter: DefaultBreakAfter, maxBacklog: DefaultMaxBacklog,
-		maxQueued: DefaultMaxQueued, retain: DefaultRetain,
+		maxQueued: DefaultMaxQueued, maxKept: DefaultMaxKept, retain: DefaultRetain,
 	}
 	return r
 }
@@ -203,10 +203,16 @@ func (r *rig) keys(prefix string) []string {
 	return must(r.client.Keys(r.Context(), r.lane.Prefix+prefix+"*").Result())
 }
 
+// stored answers how many events are kept for deliveries.
+func (r *rig) stored() int {
+	r.Helper()
+	return int(r.client.HLen(r.Context(), r.lane.Stored()).Val())
+}
+
 // wantNothingLeft fails unless every event and every trace of a delivery is freed.
 func (r *rig) wantNothingLeft() {
 	r.Helper()
-	for _, prefix := range []string{"event:", "queue:", "retry:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "events"} {
+	for _, prefix := range []string{"stored", "shares", "broken", "queue:", "retry:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "events"} {
 		if keys := r.keys(prefix); len(keys) > 0 {
 			r.Errorf("left behind: %s", strings.Join(keys, " "))
 		}

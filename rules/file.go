@@ -17,6 +17,7 @@ const (
 	DefaultMaxPerUser        = 100
 	DefaultMaxTotal          = 100_000
 	DefaultMaxBacklog        = 10_000
+	DefaultMaxBacklogSize    = 64 << 20
 	DefaultMaxBody           = 1 << 20
 	DefaultBudget            = 64 << 20
 )
@@ -76,8 +77,10 @@ type SubscriptionSettings struct {
 	MaxPerUser int
 	// MaxTotal is how many subscriptions all users may have together.
 	MaxTotal int
-	// MaxBacklog is how many deliveries may wait for one subscription.
+	// MaxBacklog is how many deliveries may wait for one inactive subscription.
 	MaxBacklog int
+	// MaxBacklogSize is how many bytes may.
+	MaxBacklogSize int64
 	// Limits bound what subscribers may set.
 	Limits OptionLimits
 	// Intent is "none", or "handshake" where targets must show that they want
@@ -102,7 +105,8 @@ func defaults() *File {
 	return &File{
 		Subscriptions: SubscriptionSettings{
 			Path: DefaultSubscriptionsPath, EventsPath: DefaultEventsPath,
-			MaxPerUser: DefaultMaxPerUser, MaxTotal: DefaultMaxTotal, MaxBacklog: DefaultMaxBacklog, Intent: intents[0],
+			MaxPerUser: DefaultMaxPerUser, MaxTotal: DefaultMaxTotal, MaxBacklog: DefaultMaxBacklog, MaxBacklogSize: DefaultMaxBacklogSize,
+			Intent: intents[0],
 		},
 		Capture: CaptureSettings{MaxBody: DefaultMaxBody, Budget: DefaultBudget},
 	}

@@ -24,7 +24,8 @@ func parsed(t testing.TB, source string) *File {
 
 func TestAnEmptySectionMeansItsDefaults(t *testing.T) {
 	file := parsed(t, "rules:\nresources:\nidentity:\nsubscriptions:\ncapture:\n")
-	want := SubscriptionSettings{Path: "/api/v1/subscription/", EventsPath: "/api/v1/event/", MaxPerUser: 100, MaxTotal: 100000, MaxBacklog: 10000, Intent: "none"}
+	want := SubscriptionSettings{Path: "/api/v1/subscription/", EventsPath: "/api/v1/event/", MaxPerUser: 100, MaxTotal: 100000, MaxBacklog: 10000,
+		MaxBacklogSize: 64 << 20, Intent: "none"}
 	if !cmp.Equal(file.Subscriptions, want) || file.Capture != (CaptureSettings{MaxBody: 1 << 20, Budget: 64 << 20}) {
 		t.Errorf("got %+v, %+v", file.Subscriptions, file.Capture)
 	}
@@ -35,12 +36,12 @@ func TestAnEmptySectionMeansItsDefaults(t *testing.T) {
 
 func TestSettingsAreRead(t *testing.T) {
 	file := parsed(t, `
-subscriptions: {path: /hooks, events_path: /hook-events/, max_per_user: 5, max_total: 6, max_backlog: 7, intent: handshake,
+subscriptions: {path: /hooks, events_path: /hook-events/, max_per_user: 5, max_total: 6, max_backlog: 7, max_backlog_size: 8MiB, intent: handshake,
   intent_exempt: [Hooks.Zapier.com, "*.make.com", "2001:db8::1"],
   limits: {ordered: false, skinny: true, max_rate: 2.5, debounce: 1m30s, batch: false, batch_within: 5s}}
 capture: {max_body: 2 MB, budget: 4000000}
 `)
-	want := SubscriptionSettings{Path: "/hooks/", EventsPath: "/hook-events/", MaxPerUser: 5, MaxTotal: 6, MaxBacklog: 7,
+	want := SubscriptionSettings{Path: "/hooks/", EventsPath: "/hook-events/", MaxPerUser: 5, MaxTotal: 6, MaxBacklog: 7, MaxBacklogSize: 8 << 20,
 		Intent: "handshake", IntentExempt: []string{"hooks.zapier.com", "*.make.com", "2001:db8::1"},
 		Limits: OptionLimits{MaxRate: 2.5, Debounce: 90 * time.Second, Batch: -1, BatchWithin: 5 * time.Second, NoOrder: true}}
 	if !cmp.Equal(file.Subscriptions, want) || file.Capture != (CaptureSettings{MaxBody: 2e6, Budget: 4e6}) {

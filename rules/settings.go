@@ -29,6 +29,7 @@ var subscriptionsSection = section{
 		{"max_per_user", maxPerUser, "How many subscriptions one user may have.", DefaultMaxPerUser},
 		{"max_total", maxTotal, "How many subscriptions all users may have together.", DefaultMaxTotal},
 		{"max_backlog", maxBacklog, "How many deliveries are kept for an inactive subscription; then the oldest go.", DefaultMaxBacklog},
+		{"max_backlog_size", maxBudget, "The same in bytes, with payloads in full for each subscription.", DefaultMaxBacklogSize},
 		{"limits", oneKind{limitsSection, nothing{}}, "What subscribers may ask for; false: not at all.", nil},
 		{"intent", intents, "handshake: each target is asked whether it wants hooks before it gets any.", intents[0]},
 		{"intent_exempt", several{matched(hostPattern)}, "Hosts that cannot answer and are not asked: hooks.zapier.com, or *.make.com for all hosts below make.com.", nil},
@@ -60,6 +61,9 @@ func (p *parser) subscriptions(n *yaml.Node, file *File) {
 	}
 	if v := values["max_backlog"]; v != nil {
 		settings.MaxBacklog, _ = p.whole(v, "subscriptions.max_backlog", maxBacklog)
+	}
+	if v := values["max_backlog_size"]; v != nil {
+		settings.MaxBacklogSize = p.size(v, "subscriptions.max_backlog_size", maxBudget)
 	}
 	if v := values["limits"]; v != nil && !isNull(v) {
 		settings.Limits = p.limits(v)

@@ -106,6 +106,7 @@ func (p *program) deliveryOptions() delivery.Options {
 	return delivery.Options{
 		Client: p.redis, Layout: p.config.layout, Subscriptions: p.store, Secrets: p.config.secrets, SigningKeys: p.config.signingKeys, Addresses: p.addresses(),
 		Workers: p.config.workers, MaxBacklog: p.config.rules.Subscriptions.MaxBacklog,
+		MaxKept:      p.config.rules.Subscriptions.MaxBacklogSize,
 		DrainTimeout: p.workShare(), Version: version(), Log: p.log,
 	}
 }

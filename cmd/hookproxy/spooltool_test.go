@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hookproxy/hookproxy/internal/layout"
 	"github.com/hookproxy/hookproxy/internal/redistest"
 )
 
@@ -73,7 +74,7 @@ func TestASpoolToolNeedsASpoolOfItsOwnLayout(t *testing.T) {
 		t.Error("a file was made")
 	}
 	server := redistest.Mini(t)
-	if err := server.Client.HSet(t.Context(), "hookproxy:layout", "version", 1, "lanes", 5).Err(); err != nil {
+	if err := server.Client.HSet(t.Context(), "hookproxy:layout", "version", layout.Version, "lanes", 5).Err(); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "spool")

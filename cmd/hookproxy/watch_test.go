@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookproxy/hookproxy/internal/layout"
 	"github.com/hookproxy/hookproxy/internal/redistest"
 )
 
@@ -54,7 +55,7 @@ func TestTheAPIIsServedThoughRedisNeverAnswers(t *testing.T) {
 func TestAnotherLayoutIsFoundOutWhenRedisAnswersAtLast(t *testing.T) {
 	t.Parallel()
 	server := redistest.Mini(t)
-	server.Client.HSet(t.Context(), "hookproxy:layout", "version", "1", "lanes", "4")
+	server.Client.HSet(t.Context(), "hookproxy:layout", "version", layout.Version, "lanes", "4")
 	door := newDoor(t)
 	up := start(t, "--upstream", startSample(t), "--redis", "redis://"+door.addr,
 		"--rules", writeRules(t, sampleRules), "--spool", filepath.Join(t.TempDir(), "spool"))

@@ -11,7 +11,7 @@ import (
 
 // Version is the layout's version. It grows when an older program could not
 // work on what a newer one has written.
-const Version = 1
+const Version = 2
 
 // ErrMismatch is what Check answers where the store was written with another
 // layout: a newer version, or another number of lanes.

@@ -17,7 +17,7 @@ func TestAnEmptyStoreTakesTheLayoutAndRemembersIt(t *testing.T) {
 			}
 		}
 		got := s.Client.HGetAll(t.Context(), "hookproxy:layout").Val()
-		if len(got) != 2 || got["version"] != "1" || got["lanes"] != "4" {
+		if len(got) != 2 || got["version"] != "2" || got["lanes"] != "4" {
 			t.Errorf("the store remembers %v", got)
 		}
 	})
@@ -38,11 +38,11 @@ func TestAnotherNumberOfLanesIsRefused(t *testing.T) {
 	})
 }
 
-func TestAnotherVersionIsRefused(t *testing.T) {
+func TestAnOlderVersionIsRefused(t *testing.T) {
 	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
-		s.Client.HSet(t.Context(), "hookproxy:layout", "version", "2", "lanes", "1")
+		s.Client.HSet(t.Context(), "hookproxy:layout", "version", "1", "lanes", "1")
 		err := Check(t.Context(), s.Client, Layout{})
-		if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "version of hookproxy:layout is 2 there, 1 here") {
+		if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "version of hookproxy:layout is 1 there, 2 here") {
 			t.Errorf("Check answers %v", err)
 		}
 	})

@@ -8,7 +8,7 @@
 local lane = KEYS[1]
 
 local function subscription_key(id) return lane .. 'subscription:' .. id end
-local function event_key(id) return lane .. 'event:' .. id end
+local stored, shares, broken = lane .. 'stored', lane .. 'shares', lane .. 'broken'
 local function queue_key(id) return lane .. 'queue:' .. id end
 local function retry_key(id) return lane .. 'retry:' .. id end
 local function tries_key(id) return lane .. 'tries:' .. id end
@@ -31,16 +31,41 @@ end
 -- it needs no mark, and a backlog of a million no million marks.
 local function seen(event) redis.call('SET', lane .. 'seen:' .. event, '1', 'EX', 86400) end
 
--- release lets go of an event for one delivery; the last one frees it. One
--- whose dispatch broke off is not marked: it may come again for the rest.
+-- fetch answers an event as it is stored: a header, a newline, and the payload;
+-- or false. weight is its size in bytes, without reading it.
+local function fetch(event) return redis.call('HGET', stored, event) end
+local function weight(event) return redis.call('HSTRLEN', stored, event) end
+
+-- happened answers when an event did, in ms, or nil; and how much was read for it.
+local function happened(event)
+  local element = fetch(event) or ''
+  local ok, h = pcall(cjson.decode, string.match(element, '^[^\n]*'))
+  return ok and type(h) == 'table' and tonumber(h[3]) or nil, #element
+end
+
+-- release lets go of an event for one delivery; the last one frees it. Only
+-- where several refer to it does shares say how many. One whose dispatch broke
+-- off is not marked as seen: it may come again for the rest.
 local function release(event)
-  local stored = redis.call('HMGET', event_key(event), 'refs', 'whole')
-  if (tonumber(stored[1] or '') or 0) > 1 then
-    redis.call('HINCRBY', event_key(event), 'refs', -1)
+  local refs = tonumber(redis.call('HGET', shares, event) or '')
+  if refs and refs > 1 then
+    redis.call('HINCRBY', shares, event, -1)
     return
   end
-  redis.call('DEL', event_key(event))
-  if stored[2] then seen(event) end
+  local freed = redis.call('HDEL', stored, event)
+  if refs then
+    redis.call('HDEL', shares, event)
+    if redis.call('HEXISTS', broken, event) == 1 then return end
+  end
+  if freed == 1 then seen(event) end
+end
+
+-- abandon releases an event for a subscription that is there and no longer waits
+-- for it. bytes of a subscription's HASH counts those of all that it waits for or
+-- has in flight; dead letters are not among them.
+local function abandon(id, event)
+  redis.call('HINCRBY', subscription_key(id), 'bytes', -weight(event))
+  release(event)
 end
 
 -- place puts a subscription where its state says: runnable if something of it

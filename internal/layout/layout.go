@@ -17,7 +17,9 @@
 //	hookproxy:{0}:idempotent:<digest>            STRING  the subscription that an Idempotency-Key made (24 h)
 //	hookproxy:{0}:rate:<what>:<whose>            STRING  how many handshakes or tests so far (1 min)
 //	hookproxy:{0}:subscription:<id>              HASH    the subscription and its failure state
-//	hookproxy:{0}:event:<id>                     HASH    header, payload, refs: what still refers to it; whole, unless dispatch broke off
+//	hookproxy:{0}:stored                         HASH    events that deliveries refer to: header, newline, payload
+//	hookproxy:{0}:shares                         HASH    how many deliveries refer to an event, where it is not one
+//	hookproxy:{0}:broken                         HASH    events whose dispatch broke off: the subscriptions that have them
 //	hookproxy:{0}:queue:<subscription>           ZSET    deliveries never tried, by sequence
 //	hookproxy:{0}:retry:<subscription>           ZSET    deliveries to try again, by due time in ms
 //	hookproxy:{0}:tries:<subscription>           ZSET    deliveries that have failed, by sequence + attempts/1024
@@ -142,8 +144,14 @@ func (l Lane) Expiring() string { return l.Prefix + "expiring" }
 // Subscription is the HASH of one subscription.
 func (l Lane) Subscription(id string) string { return l.Prefix + "subscription:" + id }
 
-// Event is the HASH of a dispatched event that deliveries still refer to.
-func (l Lane) Event(id string) string { return l.Prefix + "event:" + id }
+// Stored is the HASH of dispatched events that deliveries still refer to.
+func (l Lane) Stored() string { return l.Prefix + "stored" }
+
+// Shares is the HASH of how many deliveries refer to an event, where several do.
+func (l Lane) Shares() string { return l.Prefix + "shares" }
+
+// Broken is the HASH of events whose dispatch broke off.
+func (l Lane) Broken() string { return l.Prefix + "broken" }
 
 // Queue is the ZSET of a subscription's deliveries never tried.
 func (l Lane) Queue(subscription string) string { return l.Prefix + "queue:" + subscription }

@@ -38,8 +38,8 @@ func TestAScriptRunsThoughRedisHasForgottenIt(t *testing.T) {
 
 func TestLuaAndGoNameTheSameKeys(t *testing.T) {
 	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
-		got, err := eval(t, s, `return {subscription_key('x'), event_key('x'), queue_key('x'), retry_key('x'), tries_key('x'), dead_key('x')}`).StringSlice()
-		want := []string{lane.Subscription("x"), lane.Event("x"), lane.Queue("x"), lane.Retry("x"), lane.Tries("x"), lane.Dead("x")}
+		got, err := eval(t, s, `return {subscription_key('x'), queue_key('x'), retry_key('x'), tries_key('x'), dead_key('x')}`).StringSlice()
+		want := []string{lane.Subscription("x"), lane.Queue("x"), lane.Retry("x"), lane.Tries("x"), lane.Dead("x")}
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("Lua names %v, %v; Go %v", got, err, want)
 		}
@@ -100,10 +100,11 @@ return found`).StringSlice()
 
 func TestTheLastDeliveryFreesTheEvent(t *testing.T) {
 	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
-		s.Client.HSet(t.Context(), lane.Event("x"), "refs", 2, "payload", "{}")
+		s.Client.HSet(t.Context(), lane.Stored(), "x", "[]\n{}")
+		s.Client.HSet(t.Context(), lane.Shares(), "x", 2)
 		for _, left := range []int64{1, 0, 0} { // one release too many leaves nothing behind
 			eval(t, s, `release('x')`)
-			if n := s.Client.Exists(t.Context(), lane.Event("x")).Val(); n != left {
+			if n := s.Client.HLen(t.Context(), lane.Stored()).Val(); n != left {
 				t.Errorf("%d events are there; want %d", n, left)
 			}
 		}
