@@ -37,6 +37,8 @@ func levelOf(a attempt) slog.Level {
 	switch {
 	case a.class == classSealed || a.class == classNoKey:
 		return slog.LevelError
+	case ownFault(a.class):
+		return slog.LevelWarn
 	case a.outcome == Delivered || a.outcome == Released:
 		return slog.LevelDebug
 	}

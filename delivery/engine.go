@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"sync"
 	"time"
 
@@ -113,6 +114,9 @@ type Options struct {
 	Version string
 	// TLS is for https targets. Nil: the system's roots.
 	TLS *tls.Config
+	// EgressProxy is an http or https URL, credentials and all, of a proxy that
+	// targets are reached through, by CONNECT. Nil: there is none.
+	EgressProxy *url.URL
 	// Resolver turns target names into addresses. Nil: the system's.
 	Resolver *net.Resolver
 	// Log and Metrics; nil means none are kept.

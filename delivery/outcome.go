@@ -44,9 +44,13 @@ const (
 	classTarget     = "target_invalid"
 	classUnreadable = "event_unreadable"
 	classOurDNS     = "own_dns"
-	classSealed     = "secret_sealed"
-	classNoKey      = "signing_key_missing"
-	classShutdown   = "shutdown"
+	classOurEgress  = "own_egress"
+	classOurLimits  = "own_limits"
+	// classEgressRefused: the egress proxy has a rule against the target.
+	classEgressRefused = "egress_refused"
+	classSealed        = "secret_sealed"
+	classNoKey         = "signing_key_missing"
+	classShutdown      = "shutdown"
 )
 
 // attempt is what one exchange with a target came to.

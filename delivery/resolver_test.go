@@ -10,57 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/dns/dnsmessage"
+
 	"github.com/hookproxy/hookproxy/internal/addresses"
+	"github.com/hookproxy/hookproxy/internal/nametest"
 )
-
-// nameServer answers every A query with what answer says for it: an address, or
-// the invalid one for "no such name". It answers a resolver that asks nobody else.
-func nameServer(t *testing.T, answer func() netip.Addr) *net.Resolver {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	t.Cleanup(func() { _ = conn.Close(); <-done })
-	go func() { // ends with conn, awaited by the cleanup
-		defer close(done)
-		query := make([]byte, 1500)
-		for {
-			n, from, err := conn.ReadFrom(query)
-			if err != nil {
-				return
-			}
-			_, _ = conn.WriteTo(dnsReply(query[:n], answer), from)
-		}
-	}()
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
-}
-
-// dnsReply turns a query into its reply (RFC 1035 §4).
-func dnsReply(query []byte, answer func() netip.Addr) []byte {
-	const head = 12
-	end := head
-	for query[end] != 0 {
-		end += 1 + int(query[end])
-	}
-	end += 5 // the root label, type and class
-	reply := append([]byte(nil), query[:end]...)
-	copy(reply[2:], []byte{0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0})
-	if query[end-3] != 1 { // not an A query: no such record
-		return reply
-	}
-	ip := answer()
-	if !ip.IsValid() {
-		reply[3] |= 3 // NXDOMAIN
-		return reply
-	}
-	reply[7] = 1
-	reply = append(reply, 0xc0, head, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
-	return append(reply, ip.AsSlice()...)
-}
 
 func TestANameThatTurnsToARefusedAddressReachesNothing(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.2:0")
@@ -82,11 +36,11 @@ func TestANameThatTurnsToARefusedAddressReachesNothing(t *testing.T) {
 
 	s := testSender(t, func(o *Options) {
 		o.Addresses = addresses.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}}
-		o.Resolver = nameServer(t, func() netip.Addr {
+		o.Resolver = nametest.Resolver(t, func(string) []string {
 			if asked++; asked == 1 {
-				return netip.MustParseAddr("127.0.0.2")
+				return []string{"127.0.0.2"}
 			}
-			return netip.MustParseAddr("127.0.0.1")
+			return []string{"127.0.0.1"}
 		})
 	})
 	s.transport.DisableKeepAlives = true // each attempt resolves and dials anew
@@ -97,10 +51,13 @@ func TestANameThatTurnsToARefusedAddressReachesNothing(t *testing.T) {
 	if a := s.send(t.Context(), testDelivery(target)); a.class != classRefused {
 		t.Errorf("after it turned: %+v", a)
 	}
+	wantNobody(t, trap)
 }
 
 func TestANameThatDoesNotExistIsTheTargetsFault(t *testing.T) {
-	s := testSender(t, func(o *Options) { o.Resolver = nameServer(t, func() netip.Addr { return netip.Addr{} }) })
+	s := testSender(t, func(o *Options) {
+		o.Resolver = nametest.Failing(t, dnsmessage.RCodeNameError)
+	})
 	if a := s.send(t.Context(), testDelivery("http://hook.test/?token=hush")); a.outcome != Failed || a.class != classDNS {
 		t.Errorf("attempt %+v", a)
 	}
@@ -120,5 +77,41 @@ func TestADNSServerThatIsDownChargesNobody(t *testing.T) {
 	s.resolved.Store(time.Now().UnixNano())
 	if a := s.send(t.Context(), testDelivery("http://hook.test/")); a.outcome != Failed || a.class != classDNS {
 		t.Errorf("attempt %+v", a)
+	}
+}
+
+func TestADNSServerThatFailsChargesNobody(t *testing.T) {
+	s := testSender(t, func(o *Options) {
+		o.Resolver = nametest.Failing(t, dnsmessage.RCodeServerFailure)
+	})
+	if a := s.send(t.Context(), testDelivery("http://hook.test/")); a.outcome != Released || a.class != classOurDNS {
+		t.Errorf("attempt %+v", a)
+	}
+}
+
+func TestANameWithARefusedAddressBesideOthersLeadsToTheOthersAlone(t *testing.T) {
+	trap, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer trap.Close()
+	s := testSender(t, func(o *Options) {
+		o.Addresses = addresses.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}}
+		o.Resolver = nametest.Resolver(t, func(string) []string { return []string{"127.0.0.2", "127.0.0.1"} })
+	})
+	_, port, _ := net.SplitHostPort(trap.Addr().String())
+	if a := s.send(t.Context(), testDelivery("http://hook.test:"+port)); a.outcome != Failed {
+		t.Errorf("attempt %+v", a)
+	}
+	wantNobody(t, trap)
+}
+
+// wantNobody fails where somebody has connected.
+func wantNobody(t *testing.T, trap net.Listener) {
+	t.Helper()
+	_ = trap.(*net.TCPListener).SetDeadline(time.Now().Add(50 * time.Millisecond))
+	if conn, err := trap.Accept(); err == nil {
+		t.Errorf("%s has reached %s", conn.RemoteAddr(), trap.Addr())
+		_ = conn.Close()
 	}
 }

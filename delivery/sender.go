@@ -9,7 +9,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hookproxy/hookproxy/internal/addresses"
@@ -42,12 +45,15 @@ type sender struct {
 
 func newSender(o Options) *sender {
 	s := &sender{timeout: o.Timeout, agent: "hookproxy/" + o.Version}
-	dialer := &net.Dialer{Timeout: connectTimeout, Resolver: o.Resolver, Control: o.Addresses.Control}
+	dial := (&net.Dialer{Timeout: connectTimeout, Resolver: o.Resolver, Control: o.Addresses.Control}).DialContext
+	if o.EgressProxy != nil {
+		dial = newEgress(o).dial
+	}
 	s.transport = &http.Transport{
-		// Not ProxyFromEnvironment: the address dialled would be the proxy's, and
-		// the check of the target's address would check nothing.
+		// Not Proxy, nor ProxyFromEnvironment: the address dialled would be the proxy's,
+		// and the check of the target's address would check nothing. See egress.
 		Proxy:                  nil,
-		DialContext:            s.watched(dialer),
+		DialContext:            s.watched(dial),
 		TLSClientConfig:        o.TLS,
 		TLSHandshakeTimeout:    connectTimeout,
 		ForceAttemptHTTP2:      true,
@@ -60,10 +66,12 @@ func newSender(o Options) *sender {
 	return s
 }
 
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
 // watched dials, and notes when a name could be resolved.
-func (s *sender) watched(d *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
+func (s *sender) watched(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := d.DialContext(ctx, network, address)
+		conn, err := dial(ctx, network, address)
 		if host, _, splitErr := net.SplitHostPort(address); splitErr == nil && !is[*net.DNSError](err) {
 			if _, literal := netip.ParseAddr(host); literal != nil {
 				s.resolved.Store(time.Now().UnixNano())
@@ -121,7 +129,10 @@ func (s *sender) blame(ctx context.Context, err error) attempt {
 	}
 	class := classify(err)
 	if class == classDNS && s.resolverIsDown(err) {
-		return attempt{outcome: Released, class: classOurDNS, after: ownFaultPause}
+		class = classOurDNS
+	}
+	if ownFault(class) {
+		return attempt{outcome: Released, class: class, after: ownFaultPause}
 	}
 	// A refused address is retried like any other failure. Nothing was sent, a
 	// look-up costs little, and an operator who forgot a network in the allow
@@ -142,11 +153,38 @@ func (s *sender) resolverIsDown(err error) bool {
 	return time.Since(time.Unix(0, s.resolved.Load())) > resolverTrust
 }
 
+// exhausted are what the system answers where this process, or the machine, has no
+// more of what a connection takes: descriptors, memory, local ports.
+var exhausted = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL}
+
+// isExhausted also reads the text of a failed look-up, which keeps no other trace.
+func isExhausted(err error) bool {
+	dns, lookUp := errors.AsType[*net.DNSError](err)
+	return slices.ContainsFunc(exhausted, func(e syscall.Errno) bool {
+		return errors.Is(err, e) || lookUp && strings.Contains(dns.Err, e.Error())
+	})
+}
+
+// ownFault tells of a class whether no attempt is charged for it.
+func ownFault(class string) bool {
+	return class == classOurDNS || class == classOurEgress || class == classOurLimits
+}
+
 // classify names the kind of an error without a response.
 func classify(err error) string {
 	switch {
 	case errors.Is(err, addresses.ErrRefused):
 		return classRefused
+	case errors.Is(err, errEgress):
+		return classOurEgress
+	case isExhausted(err):
+		return classOurLimits
+	case errors.Is(err, errEgressRefused):
+		return classEgressRefused
+	case errors.Is(err, errEgressConnect):
+		return classConnect
+	case errors.Is(err, errEgressTimeout):
+		return classTimeout
 	case is[*net.DNSError](err):
 		return classDNS
 	case isTimeout(err):

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -49,9 +48,9 @@ type HandlerOptions struct {
 	// Credentials are the headers by which callers are known, for the OpenAPI
 	// description; Authorization stands for Bearer and Basic. Nil means none.
 	Credentials []string
-	// AllowTarget answers an error for an IP address that hooks must not be
-	// sent to. Nil means that all may. Names are not resolved here.
-	AllowTarget func(netip.Addr) error
+	// AllowTarget answers an error for a host, an IP address or a name, and a port
+	// that hooks must not be sent to. Nil means that they may anywhere.
+	AllowTarget func(host string, port uint16) error
 
 	// SigningKeys is what v1a signatures are made with, for their public halves.
 	// Nil: nobody may ask for such signatures.
@@ -145,7 +144,7 @@ func (o HandlerOptions) withDefaults() HandlerOptions {
 		o.EventsPath = DefaultEventsPath
 	}
 	if o.AllowTarget == nil {
-		o.AllowTarget = func(netip.Addr) error { return nil }
+		o.AllowTarget = func(string, uint16) error { return nil }
 	}
 	if o.Prober == nil {
 		o.Prober = noProber{}

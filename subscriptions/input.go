@@ -1,7 +1,6 @@
 package subscriptions
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +26,7 @@ const (
 // must not have.
 type checker struct {
 	events      func() []string
-	allowTarget func(netip.Addr) error
+	allowTarget func(host string, port uint16) error
 	// asymmetric tells that there are keys for v1a signatures.
 	asymmetric bool
 	limits     Limits
@@ -193,9 +192,8 @@ func (c checker) checkTarget(f *form, target, unchanged string) {
 		f.bad.add("target_url", err.Error())
 		return
 	}
-	addr, err := netip.ParseAddr(u.Hostname())
-	if err == nil && c.allowTarget(addr) != nil {
-		f.bad.add("target_url", "must not be an address that hooks are not sent to")
+	if c.allowTarget(u.Hostname(), portOf(u)) != nil {
+		f.bad.add("target_url", "must not be an address or port that hooks are not sent to")
 	}
 }
 

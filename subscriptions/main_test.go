@@ -75,7 +75,7 @@ func newRig(t testing.TB, s *redistest.Server, adjust ...func(*HandlerOptions)) 
 	r.store = NewStore(StoreOptions{Client: s.Client, Offset: r.offset.Load})
 	options := HandlerOptions{
 		Store: r.store, Identity: byHeader(t), Events: func() []string { return knownEvents },
-		History: &r.history, AllowTarget: addresses.Policy{}.Check, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
+		History: &r.history, AllowTarget: addresses.Policy{}.CheckHost, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
 	}
 	for _, a := range adjust {
 		a(&options)

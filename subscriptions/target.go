@@ -80,6 +80,17 @@ func checkPort(u *url.URL) error {
 	return nil
 }
 
+// portOf answers the port of a URL that ParseTarget has read.
+func portOf(u *url.URL) uint16 {
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
+		return uint16(port)
+	}
+	if u.Scheme == "http" {
+		return 80
+	}
+	return 443
+}
+
 func checkHost(u *url.URL) error {
 	host := u.Hostname()
 	if addr, err := netip.ParseAddr(host); err == nil {

@@ -83,7 +83,7 @@ func TestAnAddressHasNoDisguise(t *testing.T) {
 			if addr.Is4In6() {
 				host = "[" + host + "]"
 			}
-			_, err := checker{allowTarget: addresses.Policy{}.Check, events: func() []string { return knownEvents }}.
+			_, err := checker{allowTarget: addresses.Policy{}.CheckHost, events: func() []string { return knownEvents }}.
 				create(mustParse(t, `{"event":"deal.won","target_url":"http://`+host+`/"}`))
 			if refused := (addresses.Policy{}).Check(addr) != nil; refused != (err != nil) {
 				t.Fatalf("%s: %v, though the policy refuses it: %t", host, err, refused)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/hookproxy/hookproxy/internal/addresses"
 	"github.com/hookproxy/hookproxy/internal/layout"
 	"github.com/hookproxy/hookproxy/rules"
 	"github.com/hookproxy/hookproxy/subscriptions"
@@ -36,6 +37,9 @@ type config struct {
 	signingKeys *subscriptions.SigningKeys // nil where there are none
 
 	trustedProxies, allowNetworks []netip.Prefix
+	targetPorts                   addresses.Ports // nil for the default
+	targetTLS                     *tls.Config     // nil for the system's
+	egressProxy                   *url.URL        // nil for none
 
 	certificate *tls.Certificate // nil for plain HTTP
 	upstreamCA  *x509.CertPool   // nil for the system's
@@ -60,6 +64,7 @@ func readConfig(s settings) (config, error) {
 	}
 	r.readFront(s, &c)
 	r.readStore(s, &c)
+	r.readTargets(s, &c)
 	r.readLog(s, &c)
 	r.upTo(maxWorkers, "workers", s.Workers)
 	if s.DrainTimeout <= 0 {
@@ -116,23 +121,9 @@ func wantIdentity(name string, file *rules.File) error {
 func (r *settingReader) readTLS(s settings, c *config) {
 	if s.UpstreamCA != "" {
 		c.upstreamCA = x509.NewCertPool()
-		if pem := r.file("upstream-ca", s.UpstreamCA); pem != nil && !c.upstreamCA.AppendCertsFromPEM(pem) {
-			r.refuse("upstream-ca", s.UpstreamCA, "holds no PEM certificate")
-		}
+		r.trust("upstream-ca", s.UpstreamCA, c.upstreamCA)
 	}
-	switch {
-	case s.TLSCert == "" && s.TLSKey == "":
-	case s.TLSKey == "":
-		r.refuse("tls-key", "", "is missing beside --tls-cert")
-	case s.TLSCert == "":
-		r.refuse("tls-cert", "", "is missing beside --tls-key")
-	default:
-		pair, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
-		if err != nil {
-			r.refuse("tls-cert", s.TLSCert, "cannot be used with --tls-key %q: %v", s.TLSKey, err)
-		}
-		c.certificate = &pair
-	}
+	c.certificate = r.keyPair("tls-cert", s.TLSCert, "tls-key", s.TLSKey)
 }
 
 func (r *settingReader) readStore(s settings, c *config) {

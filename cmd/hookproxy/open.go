@@ -22,7 +22,7 @@ const adminHeaderTimeout = 5 * time.Second
 const adminDrain = time.Second
 
 func (p *program) addresses() addresses.Policy {
-	return addresses.Policy{Allow: p.config.allowNetworks}
+	return addresses.Policy{Allow: p.config.allowNetworks, Ports: p.config.targetPorts, Own: &p.own}
 }
 
 // openFront wires what stands before the API: identity, the subscription
@@ -62,7 +62,7 @@ func (p *program) endpoints(callers subscriptions.Identifier) http.Handler {
 	c, settings := p.config, p.config.rules.Subscriptions
 	return subscriptions.NewHandler(subscriptions.HandlerOptions{
 		Store: p.store, History: p.operations, Identity: callers, Events: c.rules.Events,
-		Path: settings.Path, EventsPath: settings.EventsPath, AllowTarget: p.addresses().Check,
+		Path: settings.Path, EventsPath: settings.EventsPath, AllowTarget: p.addresses().CheckHost,
 		Intent: settings.Intent, IntentExempt: settings.IntentExempt, Prober: prober,
 		Credentials: credentialHeaders(c.rules), SigningKeys: c.signingKeys, Limits: subscriptions.Limits(settings.Limits),
 		Log: p.log, Metrics: subscriptions.NewMetrics(p.registry),
@@ -74,6 +74,7 @@ func (p *program) serveFront() error {
 	if err != nil {
 		return err
 	}
+	p.own.Add(listener.Addr())
 	front := proxy.NewServer(proxy.ServerOptions{Handler: p.proxy, TLS: p.tlsConfig(), Log: p.log})
 	p.front = &server{http: front, listener: listener, tls: p.config.certificate != nil, drain: p.workShare(), cut: func(requests int64) {
 		p.log.Warn("requests cut: they were still in flight when the drain time was over", "requests", requests)
@@ -104,7 +105,8 @@ func (p *program) openEngine(context.Context) error {
 // deliveryOptions are those of the engine, and of whatever else sends as it does.
 func (p *program) deliveryOptions() delivery.Options {
 	return delivery.Options{
-		Client: p.redis, Layout: p.config.layout, Subscriptions: p.store, Secrets: p.config.secrets, SigningKeys: p.config.signingKeys, Addresses: p.addresses(),
+		Client: p.redis, Layout: p.config.layout, Subscriptions: p.store, Secrets: p.config.secrets, SigningKeys: p.config.signingKeys,
+		Addresses: p.addresses(), TLS: p.config.targetTLS, EgressProxy: p.config.egressProxy, Resolver: p.resolver,
 		Workers: p.config.workers, MaxBacklog: p.config.rules.Subscriptions.MaxBacklog,
 		MaxKept:      p.config.rules.Subscriptions.MaxBacklogSize,
 		DrainTimeout: p.workShare(), Version: version(), Log: p.log,
@@ -122,6 +124,7 @@ func (p *program) openAdmin(context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.own.Add(listener.Addr())
 	p.admin = &server{
 		http:     &http.Server{Handler: newAdminHandler(p.health, p.registry), ReadHeaderTimeout: adminHeaderTimeout},
 		listener: listener, drain: adminDrain,

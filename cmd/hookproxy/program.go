@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/hookproxy/hookproxy/delivery"
 	"github.com/hookproxy/hookproxy/events"
+	"github.com/hookproxy/hookproxy/internal/addresses"
 	"github.com/hookproxy/hookproxy/proxy"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
@@ -25,11 +27,15 @@ type program struct {
 	// openSpoolFile is events.OpenSpool, but for tests of a disk that fails.
 	openSpoolFile func(string, events.SpoolOptions) (*events.Spool, error)
 
+	// resolver turns target names into addresses; nil for the system's, but in tests.
+	resolver *net.Resolver
+
 	config   config
 	log      *slog.Logger
 	registry *prometheus.Registry
 	health   *health
 	closers  closers
+	own      addresses.Own // never delivered to
 
 	watch      *redisWatch           // knows how Redis is
 	redis      redis.UniversalClient // for everything but publishing

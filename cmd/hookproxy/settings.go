@@ -53,6 +53,12 @@ type settings struct {
 	TrustedProxies []string `name:"trusted-proxies" env:"HOOKPROXY_TRUSTED_PROXIES" placeholder:"CIDR" help:"Peers whose X-Forwarded-* and identity headers are believed."`
 	AllowNetworks  []string `name:"allow-networks" env:"HOOKPROXY_ALLOW_NETWORKS" placeholder:"CIDR" help:"Non-public networks that target URLs may lie in."`
 
+	EgressProxy string `name:"egress-proxy" env:"HOOKPROXY_EGRESS_PROXY" placeholder:"URL" help:"HTTP proxy that targets are reached through: http:// or https://[user:password@]host:port."`
+	TargetCA    string `name:"target-ca" env:"HOOKPROXY_TARGET_CA" placeholder:"FILE" help:"Certificates to trust targets by, besides the system's (PEM)."`
+	TargetCert  string `name:"target-cert" env:"HOOKPROXY_TARGET_CERT" placeholder:"FILE" help:"Certificate to show to targets that ask for one (PEM)."`
+	TargetKey   string `name:"target-key" env:"HOOKPROXY_TARGET_KEY" placeholder:"FILE" help:"Its key (PEM)."`
+	TargetPorts string `name:"target-ports" env:"HOOKPROXY_TARGET_PORTS" placeholder:"PORTS" help:"Ports that target URLs may name, such as 443,8000-8999; all for each. By default 80, 443, and those from 1024 on but for known services."`
+
 	TLSCert    string `name:"tls-cert" env:"HOOKPROXY_TLS_CERT" placeholder:"FILE" help:"Certificate to serve HTTPS with (PEM)."`
 	TLSKey     string `name:"tls-key" env:"HOOKPROXY_TLS_KEY" placeholder:"FILE" help:"Its key (PEM)."`
 	UpstreamCA string `name:"upstream-ca" env:"HOOKPROXY_UPSTREAM_CA" placeholder:"FILE" help:"Certificates to trust the upstream by, instead of the system's (PEM)."`

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 
 	"github.com/redis/go-redis/v9"
 
@@ -25,6 +26,7 @@ func (p *program) openRedis(ctx context.Context) error {
 		p.config.redis = universal(&redis.Options{})
 		p.config.redis.Addrs = []string{embedded.server.Addr()}
 	}
+	p.config.redis.Dialer = p.dialRedis(p.config.redis)
 	p.watch = newRedisWatch(*p.config.redis, p.config.layout, p.log)
 	p.closers.add(p.watch.client.Close)
 	p.health.redis = p.watch.read
@@ -38,6 +40,19 @@ func (p *program) openRedis(ctx context.Context) error {
 	})
 	p.operations = delivery.NewOperations(p.redis, p.config.layout, nil)
 	return nil
+}
+
+// dialRedis dials as go-redis does by itself, and notes where Redis is, whatever
+// names, Sentinels or other nodes led there: no hook is ever sent to it.
+func (p *program) dialRedis(o *redis.UniversalOptions) func(context.Context, string, string) (net.Conn, error) {
+	dial := redis.NewDialer(&redis.Options{DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig})
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		connection, err := dial(ctx, network, address)
+		if err == nil {
+			p.own.Add(connection.RemoteAddr())
+		}
+		return connection, err
+	}
 }
 
 // newClient makes a client that waits for the watch to know the layout.

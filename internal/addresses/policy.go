@@ -17,11 +17,16 @@ import (
 var ErrRefused = errors.New("address refused")
 
 // Policy tells which addresses may be dialled. The zero value allows public
-// unicast addresses and nothing else.
+// unicast addresses and nothing else, at the ports that Ports has by default.
 type Policy struct {
 	// Allow lists networks that may be dialled whatever they are. It is asked
-	// first, about the address as dialled and about the IPv4 address it embeds.
+	// about the address as dialled and about the IPv4 address it embeds, before
+	// all but Own.
 	Allow []netip.Prefix
+	// Ports may be dialled, at whatever address. Nil: see Ports.
+	Ports Ports
+	// Own is never dialled, whatever Allow and Ports say. Nil: there is none.
+	Own *Own
 }
 
 // Check answers nil for an address that may be dialled, and ErrRefused, with
@@ -45,6 +50,29 @@ func (p Policy) Check(addr netip.Addr) error {
 	return nil
 }
 
+// CheckTarget is Check for an address and a port.
+func (p Policy) CheckTarget(target netip.AddrPort) error {
+	addr, port := target.Addr(), target.Port()
+	inner, form := embedded(addr)
+	if p.Own.holds(addr, port) || form != none && p.Own.holds(inner, port) {
+		return fmt.Errorf("%w: %s is hookproxy's own", ErrRefused, target)
+	}
+	if err := p.CheckPort(port); err != nil {
+		return err
+	}
+	return p.Check(addr)
+}
+
+// CheckHost is CheckTarget for a URL's host and port. Of a name only the port is
+// checked: what it means is known when it is dialled, and only then.
+func (p Policy) CheckHost(host string, port uint16) error {
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return p.CheckPort(port)
+	}
+	return p.CheckTarget(netip.AddrPortFrom(addr, port))
+}
+
 // Control is a net.Dialer.Control that checks the address about to be
 // connected to: after resolving, so that no name can promise one address and
 // mean another. It refuses what is not TCP to an IP address and a port.
@@ -56,7 +84,7 @@ func (p Policy) Control(network, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return fmt.Errorf("%w: not an IP address and port: %w", ErrRefused, err)
 	}
-	return p.Check(target.Addr())
+	return p.CheckTarget(target)
 }
 
 func (p Policy) allows(addr netip.Addr) bool {

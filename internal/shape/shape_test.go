@@ -32,6 +32,7 @@ var imports = map[string][]string{
 	"internal/layout":    {},
 	"internal/addresses": {},
 	"internal/pause":     {},
+	"internal/nametest":  {},
 	"internal/redistest": {},
 	"internal/sample":    {},
 }
