@@ -46,12 +46,12 @@ func (p *egressProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusOK)
-	client, _, err := http.NewResponseController(w).Hijack()
+	client, read, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		_ = target.Close()
 		return
 	}
-	go func() { _, _ = io.Copy(target, client); _ = target.Close() }() // ends with client
+	go func() { _, _ = io.Copy(target, read); _ = target.Close() }()   // ends with client
 	go func() { _, _ = io.Copy(client, target); _ = client.Close() }() // ends with target
 }
 

@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -22,9 +21,14 @@ var errTarget = errors.New("the target is no http URL")
 
 // Bounds of an exchange with a target.
 const (
-	connectTimeout    = 10 * time.Second
-	idleConnTimeout   = 90 * time.Second
-	maxIdleConns      = 256
+	connectTimeout  = 10 * time.Second
+	idleConnTimeout = 90 * time.Second
+	maxIdleConns    = 256
+	// An HTTP/2 connection that carries requests and has been silent for
+	// http2Silence is asked whether it is still there. Without that, all deliveries
+	// to a target whose machine has gone would be sent into the dead connection.
+	http2Silence      = 5 * time.Second
+	http2PingTimeout  = 5 * time.Second
 	maxResponseHeader = 64 << 10
 	maxResponseBody   = 64 << 10
 
@@ -57,6 +61,7 @@ func newSender(o Options) *sender {
 		TLSClientConfig:        o.TLS,
 		TLSHandshakeTimeout:    connectTimeout,
 		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: http2Silence, PingTimeout: http2PingTimeout},
 		DisableCompression:     true,
 		MaxIdleConns:           maxIdleConns,
 		MaxIdleConnsPerHost:    o.PerSubscription,
@@ -189,8 +194,7 @@ func classify(err error) string {
 		return classDNS
 	case isTimeout(err):
 		return classTimeout
-	case is[*tls.CertificateVerificationError](err), is[tls.RecordHeaderError](err), is[tls.AlertError](err),
-		is[x509.UnknownAuthorityError](err), is[x509.HostnameError](err):
+	case isTLS(err):
 		return classTLS
 	case isDial(err):
 		return classConnect
@@ -209,6 +213,15 @@ func is[E error](err error) bool {
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
+}
+
+// isTLS also knows alerts, and what crypto/tls has no type for, by how it names them.
+func isTLS(err error) bool {
+	if is[*tls.CertificateVerificationError](err) || is[tls.RecordHeaderError](err) || strings.HasPrefix(err.Error(), "tls: ") {
+		return true
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && (op.Op == "remote error" || op.Op == "local error")
 }
 
 func isDial(err error) bool {

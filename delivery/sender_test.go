@@ -289,6 +289,8 @@ func rawReceiver(t *testing.T, reads bool, answer string) string {
 
 func TestABrokenReceiverIsOneCleanFailedAttempt(t *testing.T) {
 	s := testSender(t, nil)
+	nobody := must(net.Listen("tcp", "127.0.0.1:0"))
+	_ = nobody.Close()
 	plain := "http://" + rawReceiver(t, true, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	for _, c := range []struct{ name, target, class string }{
 		{"hangs up", "http://" + rawReceiver(t, true, ""), classLost},
@@ -296,7 +298,8 @@ func TestABrokenReceiverIsOneCleanFailedAttempt(t *testing.T) {
 		{"half a head", "http://" + rawReceiver(t, true, "HTTP/1.1 200 OK\r\nContent-"), classProtocol},
 		{"a huge head", "http://" + rawReceiver(t, true, "HTTP/1.1 200 OK\r\n"+strings.Repeat("X-Big: "+strings.Repeat("x", 8192)+"\r\n", 100)+"\r\n"), classProtocol},
 		{"two lengths", "http://" + rawReceiver(t, true, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), classProtocol},
-		{"nobody listens", "http://127.0.0.1:1", classConnect},
+		{"nobody listens", "http://" + nobody.Addr().String(), classConnect},
+		{"a port of others'", "http://127.0.0.1:25", classRefused},
 		{"no TLS", "https" + strings.TrimPrefix(plain, "http"), classTLS},
 	} {
 		a := s.send(t.Context(), testDelivery(c.target))

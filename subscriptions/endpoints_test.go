@@ -30,7 +30,7 @@ func TestTheWholeLifeOfASubscription(t *testing.T) {
 			"target_url": "https://hooks.example/a?x=<1>&y=2", "created_at": created["created_at"], "updated_at": created["created_at"],
 			"state": "active", "state_reason": "", "state_since": created["created_at"],
 			"description": "", "metadata": map[string]any{}, "expiration_date": nil, "previous_secret_until": nil,
-			"signature": "v1", "headers": map[string]any{}, "ordered": false, "order_key": nil, "max_rate": nil, "debounce": nil, "batch": nil, "skinny": false, "confirm_by": nil,
+			"signature": "v1", "headers": map[string]any{}, "ordered": false, "order_key": nil, "max_rate": nil, "debounce": nil, "batch": nil, "skinny": false, "last_attempt": nil, "confirm_by": nil,
 		}
 		if diff := cmp.Diff(want, created); diff != "" {
 			t.Errorf("the answer to POST (-want +got):\n%s", diff)

@@ -63,6 +63,7 @@ func (c checker) replace(body []member, current Subscription) (Subscription, err
 	f.moment("previous_secret_until")
 	f.moment("confirm_by")
 	f.texts("public_keys")
+	f.take("last_attempt")
 	sub := c.read(f, current)
 	return sub, f.done()
 }

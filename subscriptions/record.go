@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,17 +15,26 @@ import (
 )
 
 // fields are those of a subscription's hash that its owner or we write, in the
-// order that scripts answer them. Delivery keeps its own beside them.
+// order that scripts answer them. The last three are
+// delivery's, for the owner to see; it keeps others beside them.
 var fields = []string{
 	"id", "user", "event", "format", "target_url", "active", "inactive_reason", "created_at", "updated_at",
 	"active_since", "inactive_since", "description", "metadata", "expires_at",
 	"ordered", "max_rate", "debounce", "batch_max", "batch_within", "skinny",
 	"previous_secret_until", "signature", "confirm_by", "secret", "previous_secret", "headers", "confirm", "once_confirmed",
+	"last_at", "last_status", "last_error",
 }
 
 // secretFields are those that do not count into an ETag: it would let whoever may
 // read it try out guesses at them. Their changes show in updated_at.
 var secretFields = []string{"secret", "previous_secret", "headers", "confirm", "once_confirmed"}
+
+// movingFields do not either: they change with each attempt, and a writer who was
+// told an ETag would never come in time.
+var movingFields = []string{"last_at", "last_status", "last_error"}
+
+// untagged are the fields that do not count into an ETag.
+var untagged = slices.Concat(secretFields, movingFields)
 
 // record is a subscription's hash: the values of fields, by name.
 type record map[string]string
@@ -44,7 +54,7 @@ func readRecord(values []any) record {
 func (r record) etag() string {
 	var shown []string
 	for _, field := range fields {
-		if !slices.Contains(secretFields, field) {
+		if !slices.Contains(untagged, field) {
 			shown = append(shown, r[field])
 		}
 	}
@@ -83,12 +93,27 @@ func (r record) decode() (s Subscription, found bool, err error) {
 	if s.Options, err = r.options(); err != nil {
 		return Subscription{}, false, fmt.Errorf("subscription %s: %w", s.ID, err)
 	}
+	if s.LastAttempt, err = r.lastAttempt(); err != nil {
+		return Subscription{}, false, fmt.Errorf("subscription %s: %w", s.ID, err)
+	}
 	if r["metadata"] != "" {
 		if err := json.Unmarshal([]byte(r["metadata"]), &s.Metadata); err != nil {
 			return Subscription{}, false, fmt.Errorf("subscription %s: metadata is not JSON", s.ID)
 		}
 	}
 	return s, true, nil
+}
+
+func (r record) lastAttempt() (LastAttempt, error) {
+	if r["last_at"] == "" {
+		return LastAttempt{}, nil
+	}
+	at, err := r.time("last_at")
+	status, statusErr := strconv.Atoi(cmp.Or(r["last_status"], "0"))
+	if err := errors.Join(err, statusErr); err != nil {
+		return LastAttempt{}, err
+	}
+	return LastAttempt{At: at, Status: status, Error: r["last_error"]}, nil
 }
 
 // time answers a time that is kept in ms. Those ahead may be missing.

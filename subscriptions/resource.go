@@ -35,7 +35,8 @@ type resource struct {
 	SecretUntil    *string           `json:"previous_secret_until"`
 	ConfirmBy      *string           `json:"confirm_by"`
 	Signature      string            `json:"signature"`
-	Headers        map[string]string `json:"headers"`               // each value redacted
+	Headers        map[string]string `json:"headers"` // each value redacted
+	LastAttempt    *lastAttempt      `json:"last_attempt"`
 	PublicKeys     []string          `json:"public_keys,omitempty"` // where signed by a key pair
 	Secret         string            `json:"secret,omitempty"`      // where it is new alone
 }
@@ -46,6 +47,24 @@ type batchResource struct {
 	Within string `json:"within"`
 }
 
+// lastAttempt is a LastAttempt as an owner sees it.
+type lastAttempt struct {
+	At     string `json:"at"`
+	Status *int   `json:"status"` // null without an answer
+	Error  string `json:"error"`  // "" where it was delivered
+}
+
+func lastAttemptOf(a LastAttempt) *lastAttempt {
+	if a.At.IsZero() {
+		return nil
+	}
+	shown := &lastAttempt{At: a.At.Format(timeFormat), Error: a.Error}
+	if a.Status != 0 {
+		shown.Status = &a.Status
+	}
+	return shown
+}
+
 func resourceOf(s Subscription) resource {
 	shown := resource{
 		ID: s.ID, User: s.User, Events: s.Events, Format: s.Format, TargetURL: s.TargetURL, Active: s.Active,
@@ -53,6 +72,7 @@ func resourceOf(s Subscription) resource {
 		Description: s.Description, Metadata: s.Metadata,
 		CreatedAt: s.CreatedAt.Format(timeFormat), UpdatedAt: s.UpdatedAt.Format(timeFormat),
 		Signature: s.Signature, Headers: redactHeaders(s.Headers),
+		LastAttempt: lastAttemptOf(s.LastAttempt),
 	}
 	if len(s.Events) == 1 {
 		shown.Event = s.Events[0]

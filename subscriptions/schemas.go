@@ -163,6 +163,10 @@ func serverSchemas() object {
 		"id": text, "user": text, "state": object{"type": "string", "enum": []string{StatePending, StateActive, StatePaused, StateDisabled}},
 		"state_reason": object{"type": "string", "enum": []string{"", InactiveByOwner, InactiveByFailure, InactiveUntilConfirmed}},
 		"state_since":  moment, "created_at": moment, "updated_at": moment, "previous_secret_until": noMoment, "confirm_by": noMoment,
+		"last_attempt": object{
+			"type": []string{"object", "null"}, "description": "The latest attempt at a delivery: when, the answer's status, and what went wrong, as hookproxy_attempt_failures_total has it.",
+			"properties": object{"at": moment, "status": object{"type": []string{"integer", "null"}}, "error": text},
+		},
 		"public_keys": object{"type": "array", "items": text, "description": "whpk_ and base64: what v1a signatures are checked with. There where signature is not v1."},
 		"secret":      object{"type": "string", "description": "Signs deliveries. In an answer where it is new alone."},
 	}
@@ -218,7 +222,7 @@ func subscriptionSchema() object {
 		"required": []string{
 			"id", "user", "events", "format", "target_url", "active", "state", "state_reason", "state_since", "description", "metadata",
 			"expiration_date", "created_at", "updated_at", "previous_secret_until", "confirm_by", "signature", "headers",
-			"ordered", "order_key", "max_rate", "debounce", "batch", "skinny",
+			"ordered", "order_key", "max_rate", "debounce", "batch", "skinny", "last_attempt",
 		},
 	}
 }

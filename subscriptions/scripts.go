@@ -40,8 +40,8 @@ var (
 // before that, so that Go and Lua cannot disagree about them.
 func newScript(source string) layout.Script {
 	var names strings.Builder
-	fmt.Fprintf(&names, "local FIELDS = { '%s' }\nlocal SECRET = {", strings.Join(fields, "', '"))
-	for _, field := range secretFields {
+	fmt.Fprintf(&names, "local FIELDS = { '%s' }\nlocal UNTAGGED = {", strings.Join(fields, "', '"))
+	for _, field := range untagged {
 		fmt.Fprintf(&names, " ['%s'] = true,", field)
 	}
 	return layout.NewScript(names.String() + " }\n" + subscriptionLua + source)

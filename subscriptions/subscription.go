@@ -108,6 +108,9 @@ type Subscription struct {
 	// HeadersSealed tells that there are headers which cannot be opened (see
 	// Sealer). An Update without Headers then leaves them as they are.
 	HeadersSealed bool
+	// LastAttempt is the latest attempt at a delivery that counted; its At is zero
+	// where there was none.
+	LastAttempt LastAttempt
 	// PreviousSecretUntil is until when deliveries are signed with the secret
 	// before this one too. Zero where there was none.
 	PreviousSecretUntil time.Time
@@ -124,6 +127,15 @@ type Subscription struct {
 	CreatedAt, UpdatedAt time.Time
 	// ETag changes with whatever its owner can see of it.
 	ETag string
+}
+
+// LastAttempt is the latest attempt at a delivery to a subscription.
+type LastAttempt struct {
+	At time.Time
+	// Status is the answer's; 0 without one.
+	Status int
+	// Error is the class of what went wrong, such as "timeout"; empty for nothing.
+	Error string
 }
 
 // State answers one of the State… constants.

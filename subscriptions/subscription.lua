@@ -1,6 +1,6 @@
 -- What the scripts of this package share. It stands between lane.lua and each
 -- of them; before it, FIELDS names the fields of a subscription's hash that this
--- package writes, and SECRET those that no owner is shown again.
+-- package writes or shows, and UNTAGGED those that are no part of the etag.
 --
 -- A subscription's fields travel as a table of texts; a missing one is ''. The
 -- events are one text, sorted, a space between two.
@@ -32,7 +32,7 @@ end
 local function etag(s)
   local shown = {}
   for _, field in ipairs(FIELDS) do
-    if not SECRET[field] then shown[#shown + 1] = s[field] end
+    if not UNTAGGED[field] then shown[#shown + 1] = s[field] end
   end
   return redis.sha1hex(table.concat(shown, '\n'))
 end
