@@ -16,6 +16,7 @@ type condition struct {
 	source   source
 	previous *source // what it is compared with, where it is
 	test     test
+	shown    string // much as it was written
 }
 
 // test judges a value, which does not exist where nothing stands at the source.
@@ -43,7 +44,7 @@ func (p *parser) conditions(n *yaml.Node) []condition {
 	}
 	for _, e := range entries {
 		if s, ok := p.source(e.key, "when", e.key.Value); ok {
-			c := condition{source: s, test: p.test(e.value, s)}
+			c := condition{source: s, test: p.test(e.value, s), shown: s.text + ": " + inline(e.value)}
 			if mentions(e.value, "changed") {
 				c.previous = &source{text: "previous", kind: previousBody, path: s.path}
 			}

@@ -171,3 +171,24 @@ func written(n *yaml.Node) string {
 	}
 	return fmt.Sprintf("%d(%s)", n.Kind, strings.Join(parts, " "))
 }
+
+// inline shows a value on one line, much as it was written.
+func inline(n *yaml.Node) string {
+	parts := make([]string, 0, len(n.Content))
+	switch n.Kind {
+	case yaml.ScalarNode:
+		if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+			return strconv.Quote(n.Value)
+		}
+		return n.Value
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			parts = append(parts, inline(n.Content[i])+": "+inline(n.Content[i+1]))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	}
+	for _, child := range n.Content {
+		parts = append(parts, inline(child))
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
+}

@@ -94,6 +94,8 @@ type redactor struct {
 	path  [][]byte // keys on the way, as written; nil for a list
 	cuts  []span
 	found []string
+	// masking makes cuts the values of secret-like keys instead of the members.
+	masking bool
 }
 
 func (r *redactor) value(at int, v view) int {
@@ -159,6 +161,7 @@ func (r *redactor) object(at int, v view) int {
 		written := r.raw[start:at]
 		at = r.space(r.space(at) + 1) // the colon
 		below, out := r.member(written, at, v)
+		value := at
 		if out {
 			r.path = append(r.path, written)
 			at = r.value(at, below)
@@ -167,6 +170,9 @@ func (r *redactor) object(at int, v view) int {
 			at = r.skip(at)
 		}
 		end := at
+		if !out && r.masking {
+			r.cuts, out = append(r.cuts, span{value, end}), true
+		}
 		at = r.comma(at)
 		r.next(&s, start, end, at, out)
 	}
