@@ -34,6 +34,9 @@ type Options struct {
 	// TrustedProxies are the peers whose identity header is believed. None by
 	// default.
 	TrustedProxies []netip.Prefix
+	// Outside reaches absolute URLs. Nil: a transport of its own for each file
+	// of certificates.
+	Outside http.RoundTripper
 
 	Timeout      time.Duration    // DefaultTimeout
 	CacheFor     time.Duration    // DefaultCacheFor
@@ -100,7 +103,7 @@ func (o Options) withDefaults() Options {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
-	o.outside = &outside{transports: map[string]*http.Transport{}}
+	o.outside = &outside{given: o.Outside, transports: map[string]*http.Transport{}}
 	return o
 }
 

@@ -79,9 +79,15 @@ func (e endpoint) name() string {
 }
 
 // outside keeps the transports to absolute URLs, one per file of certificates.
-type outside struct{ transports map[string]*http.Transport }
+type outside struct {
+	given      http.RoundTripper // instead, if not nil
+	transports map[string]*http.Transport
+}
 
 func (o *outside) to(ca string) (http.RoundTripper, error) {
+	if o.given != nil {
+		return o.given, nil
+	}
 	if made := o.transports[ca]; made != nil {
 		return made, nil
 	}

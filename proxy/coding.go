@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 
@@ -32,6 +33,12 @@ func decodeWhole(h http.Header, body []byte, limit int64, l *lease) (decoded []b
 		return nil, omitted
 	}
 	return inUTF8(h, decoded, limit, l)
+}
+
+// DecodeBody answers a body as the rules would see it: without its content
+// codings and in UTF-8, or why it cannot be. limit bounds it, in bytes.
+func DecodeBody(h http.Header, body []byte, limit int64) (decoded []byte, omitted string) {
+	return decodeWhole(h, body, limit, &lease{budget: new(budget), most: math.MaxInt64})
 }
 
 func withoutCodings(h http.Header, body []byte, limit int64, l *lease) (decoded []byte, omitted string) {

@@ -56,6 +56,10 @@ type exchangeKey struct{}
 
 func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
 
+// Forwards reports, for a Transport, whether a request with this context is a
+// client's on its way to the API; else it is the proxy's own, a fetch.
+func Forwards(ctx context.Context) bool { return ctx.Value(exchangeKey{}) != nil }
+
 // clientGone reports whether the client has left, be it in the middle of its
 // own request.
 func (x *exchange) clientGone() bool {

@@ -113,6 +113,20 @@ type Options struct {
 	// MaxLater is how many exchanges may have events whose resource is fetched
 	// behind the response; one more fetches before it. DefaultMaxLater.
 	MaxLater int
+	// Aside is told what matched and is not published: what was skipped, with
+	// its reason, and what is only observed. It is called on the request's own
+	// goroutine, or another's where the event is made behind the response, and
+	// keeps nothing of what it is told. Nil: nobody wants to know.
+	Aside func(Aside)
+}
+
+// Aside is a result that is not published.
+type Aside struct {
+	Request *http.Request // the client's
+	// Result's Rule is nil where the response passed uncaptured, whatever the
+	// rules would have made of it.
+	Result   rules.Result
+	Exchange *rules.Exchange
 }
 
 // Proxy is the handler in front of the API.
@@ -135,6 +149,7 @@ type Proxy struct {
 	late           *late
 	fetchFor       time.Duration
 	later          chan struct{} // a token for each exchange that fetches behind its response
+	aside          func(Aside)
 	log            *slog.Logger
 	metrics        *Metrics
 	asking         sync.WaitGroup // questions about callers
@@ -156,6 +171,7 @@ func New(o Options) (*Proxy, error) {
 		holdFor:  holdFor{stall: o.HoldStall, whole: o.HoldTime},
 		late:     newLate(o),
 		fetchFor: o.FetchTimeout, later: make(chan struct{}, o.MaxLater),
+		aside: o.Aside,
 	}
 	if o.Identity != nil {
 		p.ask = func(r *http.Request) answerer { return o.Identity.Ask(r) }
@@ -188,6 +204,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Aside == nil {
+		o.Aside = func(Aside) {}
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(prometheus.NewRegistry())

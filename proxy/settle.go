@@ -43,6 +43,7 @@ func (p *Proxy) settle(x *exchange, res *http.Response) (err error) {
 	if why := c.uncaptured(res); why != "" {
 		c.result = resultSkipped
 		p.metrics.events.WithLabelValues(resultSkipped, why).Inc()
+		p.aside(Aside{x.inbound, rules.Result{Skipped: why}, c.exchange})
 		if res.StatusCode != http.StatusSwitchingProtocols { // whose body is a connection
 			res.Body = trailed{res.Body, c.trailers}
 		}
@@ -156,6 +157,7 @@ func (p *Proxy) batchOf(f *finished, results []rules.Result, c *capture) batch {
 	for _, result := range results {
 		if result.Skipped != "" {
 			p.metrics.events.WithLabelValues(resultSkipped, result.Skipped).Inc()
+			p.aside(Aside{f.x.inbound, result, f.exchange})
 			c.note("", resultSkipped)
 			continue
 		}
@@ -168,6 +170,8 @@ func (p *Proxy) batchOf(f *finished, results []rules.Result, c *capture) batch {
 		}
 		if result.Rule.Observed() {
 			p.observe(c, e)
+			result.Event = e
+			p.aside(Aside{f.x.inbound, result, f.exchange})
 			continue
 		}
 		b.events = append(b.events, e)
