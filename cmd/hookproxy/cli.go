@@ -24,6 +24,8 @@ type streams struct{ out, err io.Writer }
 type cli struct {
 	Serve   serveCommand     `cmd:"" help:"Run the proxy, the delivery workers, or both."`
 	Check   checkCommand     `cmd:"" help:"Check a rules file: print its routes and events, or every mistake in it."`
+	Try     tryCommand       `cmd:"" help:"Replay recorded traffic: print the events it would be, or why it would be none."`
+	Explain explainCommand   `cmd:"" help:"Say which rules match a request, and why the others do not."`
 	Demo    demoCommand      `cmd:"" help:"Show the main job on one machine: a sample API, an embedded Redis, one delivered hook."`
 	Spool   spoolCommand     `cmd:"" help:"Look into a spool, export it, or replay it by hand, while no process holds it."`
 	Schema  schemaCommand    `cmd:"" help:"Print the JSON Schema of rules.yaml, for editors to complete and check by."`

@@ -31,6 +31,7 @@ type config struct {
 	redis      *redis.UniversalOptions // nil for embedded
 	layout     layout.Layout
 	spool      string // empty for none
+	record     string // empty for none
 	spoolBytes int64
 	secrets    *subscriptions.Sealer // nil where secrets are kept as they are
 
@@ -84,6 +85,9 @@ func readConfig(s settings) (config, error) {
 // none of it but the limits in the rules file, where there is one.
 func (r *settingReader) readFront(s settings, c *config) {
 	if s.Role == roleDeliver {
+		if s.Record != "" {
+			r.refuse("record", s.Record, "needs traffic; --role deliver forwards none")
+		}
 		c.rules = &rules.File{}
 		if _, err := os.Stat(s.Rules); s.Rules == "" || s.Rules == defaultRules && errors.Is(err, fs.ErrNotExist) {
 			return
@@ -91,6 +95,7 @@ func (r *settingReader) readFront(s settings, c *config) {
 	} else {
 		c.upstream = r.upstream(s.Upstream)
 		r.address("listen", s.Listen)
+		c.record = s.Record
 		r.readTLS(s, c)
 	}
 	source := r.file("rules", s.Rules)

@@ -34,17 +34,22 @@ func (p *program) openFront(context.Context) error {
 	c := p.config
 	transport := proxy.NewTransport(proxy.TransportOptions{CA: c.upstreamCA, H2C: c.upstream.Scheme == "h2c"})
 	p.closers.add(func() error { transport.CloseIdleConnections(); return nil })
+	upstream, err := p.recorded(transport)
+	if err != nil {
+		return err
+	}
 	callers, err := identity.New(identity.Options{
-		Entries: identityEntries(c.rules), Upstream: c.upstream, Transport: transport,
+		Entries: identityEntries(c.rules), Upstream: c.upstream, Transport: upstream,
 		TrustedProxies: c.trustedProxies, Log: p.log, Metrics: identity.NewMetrics(p.registry),
 	})
 	if err != nil {
 		return err
 	}
 	p.closers.add(callers.Close)
+	p.recorder.Identify(callers)
 	paths := c.rules.Subscriptions
 	p.proxy, err = proxy.New(proxy.Options{
-		Upstream: c.upstream, Transport: transport, Identity: callers, Publisher: p.publisher,
+		Upstream: c.upstream, Transport: upstream, Identity: callers, Publisher: p.publisher,
 		Releaser: p.publisher, Rules: func() *rules.File { return c.rules },
 		Own: p.endpoints(callers), OwnPaths: []string{paths.Path, paths.EventsPath},
 		TrustedProxies: c.trustedProxies, Log: p.log, Metrics: proxy.NewMetrics(p.registry),

@@ -14,6 +14,7 @@ import (
 	"github.com/hookproxy/hookproxy/delivery"
 	"github.com/hookproxy/hookproxy/events"
 	"github.com/hookproxy/hookproxy/internal/addresses"
+	"github.com/hookproxy/hookproxy/internal/record"
 	"github.com/hookproxy/hookproxy/proxy"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
@@ -46,6 +47,7 @@ type program struct {
 	publisher  *events.Publisher    // nil where nothing is forwarded
 	engine     *delivery.Engine     // nil where nothing is delivered
 	proxy      *proxy.Proxy         // nil where nothing is forwarded
+	recorder   *record.Recorder     // nil where nothing is recorded
 	front      *server              // serves proxy
 	admin      *server              // nil where there is none
 }
@@ -111,6 +113,9 @@ func (p *program) phases() [][]component {
 	}
 	if p.admin != nil {
 		rest = append(rest, component{"admin", p.admin.run})
+	}
+	if p.recorder != nil {
+		rest = append(rest, component{"recorder", p.recorder.Run})
 	}
 	if p.embedded != nil {
 		rest = append(rest, component{"embedded Redis", p.embedded.run})

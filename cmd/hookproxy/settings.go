@@ -59,6 +59,8 @@ type settings struct {
 	TargetKey   string `name:"target-key" env:"HOOKPROXY_TARGET_KEY" placeholder:"FILE" help:"Its key (PEM)."`
 	TargetPorts string `name:"target-ports" env:"HOOKPROXY_TARGET_PORTS" placeholder:"PORTS" help:"Ports that target URLs may name, such as 443,8000-8999; all for each. By default 80, 443, and those from 1024 on but for known services."`
 
+	Record string `env:"HOOKPROXY_RECORD" placeholder:"FILE" help:"Write what passes to this HAR file, without credentials, for hookproxy try."`
+
 	TLSCert    string `name:"tls-cert" env:"HOOKPROXY_TLS_CERT" placeholder:"FILE" help:"Certificate to serve HTTPS with (PEM)."`
 	TLSKey     string `name:"tls-key" env:"HOOKPROXY_TLS_KEY" placeholder:"FILE" help:"Its key (PEM)."`
 	UpstreamCA string `name:"upstream-ca" env:"HOOKPROXY_UPSTREAM_CA" placeholder:"FILE" help:"Certificates to trust the upstream by, instead of the system's (PEM)."`
