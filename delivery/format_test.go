@@ -114,3 +114,31 @@ func TestWhileASecretIsChangedBothSign(t *testing.T) {
 		}
 	})
 }
+
+func TestACloudEventHoldsWithOddNamesAndPayloads(t *testing.T) {
+	url, got := receive(t, status(200))
+	s := testSender(t, nil)
+	for _, c := range []struct{ name, payload string }{
+		{"a_1.b_2.c_3", `[]`}, {"contact." + strings.Repeat("x", 200), `"text"`}, {"deal.won", `12345678901234567890`},
+		{"deal.won", `{"specversion":"0.3","data":null}`}, {"deal.won", "{\"n\":\"\u20ac <&> \\u2028\"}"}, {"deal.won", `null`},
+	} {
+		d := testDelivery(url)
+		d.format, d.event.Name, d.event.Payload = subscriptions.FormatCloudEvents, c.name, []byte(c.payload)
+		if a := s.send(t.Context(), d); a.outcome != Delivered {
+			t.Fatalf("%s: %+v", c.name, a)
+		}
+		r := <-got
+		req := must(http.NewRequest(http.MethodPost, url, strings.NewReader(string(r.body))))
+		req.Header = r.header
+		e, err := cloudevents.NewEventFromHTTPRequest(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Validate(); err != nil || e.Type() != c.name || string(e.Data()) != c.payload {
+			t.Errorf("%s with %s is read as %s: %v", c.name, c.payload, e, err)
+		}
+		if err := must(standardwebhooks.NewWebhook(testSecret)).Verify(r.body, r.header); err != nil {
+			t.Errorf("verify: %v", err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 
 	"github.com/redis/go-redis/v9"
 
@@ -25,6 +26,11 @@ func (p *program) openRedis(ctx context.Context) error {
 		p.embedded = embedded
 		p.config.redis = universal(&redis.Options{})
 		p.config.redis.Addrs = []string{embedded.server.Addr()}
+	}
+	for _, address := range p.config.redis.Addrs {
+		if at, err := netip.ParseAddrPort(address); err == nil {
+			p.own.Add(net.TCPAddrFromAddrPort(at)) // though Redis may be away yet
+		}
 	}
 	p.config.redis.Dialer = p.dialRedis(p.config.redis)
 	p.watch = newRedisWatch(*p.config.redis, p.config.layout, p.log)
