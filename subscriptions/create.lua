@@ -64,8 +64,8 @@ if same and exists(same) then
   return answer('existing', same)
 end
 
-if not room(own_key(s.user), tonumber(ARGV[3]), at) then return { 'user_limit' } end
-if not room(everybody, tonumber(ARGV[4]), at) then return { 'total_limit' } end
+if not room('SCARD', own_key(s.user), tonumber(ARGV[3]), at) then return { 'user_limit' } end
+if not room('ZCARD', everybody, tonumber(ARGV[4]), at) then return { 'total_limit' } end
 
 if ARGV[8] == 'look' then return { 'new' } end
 

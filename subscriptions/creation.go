@@ -137,7 +137,7 @@ func (s *Store) room(ctx context.Context, lane layout.Lane) (int, error) {
 	results, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, other := range s.layout.All() {
 			if other != lane {
-				p.SCard(ctx, other.AllSubscriptions())
+				p.ZCard(ctx, other.AllSubscriptions())
 			}
 		}
 		return nil

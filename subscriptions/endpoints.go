@@ -245,9 +245,5 @@ func (h *handler) ok(w http.ResponseWriter, status int, value any) {
 // changed logs a change. Of the target URL only the host may be known: the
 // rest of it is often a secret of the subscriber's.
 func (h *handler) changed(what string, sub Subscription) {
-	host := ""
-	if u, err := url.Parse(sub.TargetURL); err == nil {
-		host = strings.ToLower(u.Hostname())
-	}
-	h.log.Info(what, "subscription", sub.ID, "user", sub.User, "event", strings.Join(sub.Events, " "), "active", sub.Active, "target_host", host)
+	h.log.Info(what, "subscription", sub.ID, "user", sub.User, "event", strings.Join(sub.Events, " "), "active", sub.Active, "target_host", sub.Host())
 }

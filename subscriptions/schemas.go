@@ -161,7 +161,7 @@ func (l Limits) bound(fields object) {
 func serverSchemas() object {
 	return object{
 		"id": text, "user": text, "state": object{"type": "string", "enum": []string{StatePending, StateActive, StatePaused, StateDisabled}},
-		"state_reason": object{"type": "string", "enum": []string{"", InactiveByOwner, InactiveByFailure, InactiveUntilConfirmed}},
+		"state_reason": object{"type": "string", "enum": []string{"", InactiveByOwner, InactiveByOperator, InactiveByFailure, InactiveUntilConfirmed}},
 		"state_since":  moment, "created_at": moment, "updated_at": moment, "previous_secret_until": noMoment, "confirm_by": noMoment,
 		"last_attempt": object{
 			"type": []string{"object", "null"}, "description": "The latest attempt at a delivery: when, the answer's status, and what went wrong, as hookproxy_attempt_failures_total has it.",

@@ -19,6 +19,8 @@ var (
 	updateLua string
 	//go:embed rotate.lua
 	rotateLua string
+	//go:embed switch.lua
+	switchLua string
 	//go:embed delete.lua
 	deleteLua string
 	//go:embed confirm.lua
@@ -30,6 +32,7 @@ var (
 	listScript   = newScript(listLua)
 	updateScript = newScript(updateLua)
 	rotateScript = newScript(rotateLua)
+	switchScript = newScript(switchLua)
 	deleteScript = newScript(deleteLua)
 
 	confirmScript = newScript(confirmLua)

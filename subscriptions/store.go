@@ -273,6 +273,8 @@ func refusalOf(word string) error {
 		return ErrNotFound
 	case "conflict":
 		return ErrChanged
+	case "pending":
+		return ErrPending
 	case "duplicate":
 		return ErrDuplicate
 	case "user_limit":

@@ -51,6 +51,8 @@ const (
 	InactiveByOwner = "owner"
 	// InactiveByFailure: its target failed for too long.
 	InactiveByFailure = "failing"
+	// InactiveByOperator: whoever runs hookproxy paused it. Its owner can resume it.
+	InactiveByOperator = "operator"
 	// InactiveUntilConfirmed: its target has not yet shown that it wants hooks.
 	InactiveUntilConfirmed = "unconfirmed"
 )
@@ -62,7 +64,7 @@ const (
 	StatePending = "pending"
 	// StateActive: events are delivered.
 	StateActive = "active"
-	// StatePaused: InactiveByOwner.
+	// StatePaused: InactiveByOwner or InactiveByOperator.
 	StatePaused = "paused"
 	// StateDisabled: InactiveByFailure.
 	StateDisabled = "disabled"

@@ -57,7 +57,7 @@ end
 -- that is not confirmed is found by no event.
 local function join(s)
   redis.call('SADD', own_key(s.user), s.id)
-  redis.call('SADD', everybody, s.id)
+  redis.call('ZADD', everybody, 0, s.id)
   redis.call('HSET', targets_key(s.user), digest(s), s.id)
   for name in string.gmatch(s.confirm_by == '' and s.event or '', '%S+') do
     redis.call('SADD', lane .. 'subscribers:' .. name .. ':' .. s.user, s.id)
@@ -73,7 +73,7 @@ end
 -- withdraw takes a subscription out of every set that join puts it into.
 local function withdraw(id, user, events, key, member)
   redis.call('SREM', own_key(user), id)
-  redis.call('SREM', everybody, id)
+  redis.call('ZREM', everybody, id)
   if redis.call('HGET', targets_key(user), key) == id then redis.call('HDEL', targets_key(user), key) end
   for name in string.gmatch(events, '%S+') do
     redis.call('SREM', lane .. 'subscribers:' .. name .. ':' .. user, id)
@@ -109,14 +109,15 @@ local function sweep(at)
   return #over
 end
 
--- room reports whether a set has less members than most. Where it has not, it
--- sweeps on: what has ended must not keep anybody from subscribing.
-local function room(set, most, at)
+-- room reports whether a set, whose members a command counts, has less of them
+-- than most. Where it has not, it sweeps on: what has ended must not keep anybody
+-- from subscribing.
+local function room(command, set, most, at)
   for _ = 1, 20 do
-    if redis.call('SCARD', set) < most then return true end
+    if redis.call(command, set) < most then return true end
     if sweep(at) == 0 then break end
   end
-  return redis.call('SCARD', set) < most
+  return redis.call(command, set) < most
 end
 
 -- activate has what was kept delivered, and forgets what counted against the

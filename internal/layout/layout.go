@@ -12,7 +12,7 @@
 //	hookproxy:{0}:subscribers:contact.create:42  SET     subscription ids: the event:user set
 //	hookproxy:{0}:subscriptions:42               SET     a user's subscription ids
 //	hookproxy:{0}:targets:42                     HASH    a user's subscription id, per digest of events and target
-//	hookproxy:{0}:all                            SET     all subscription ids of the lane
+//	hookproxy:{0}:all                            ZSET    all subscription ids of the lane, in their order
 //	hookproxy:{0}:expiring                       ZSET    subscriptions that end by themselves, by when in ms
 //	hookproxy:{0}:idempotent:<digest>            STRING  the subscription that an Idempotency-Key made (24 h)
 //	hookproxy:{0}:rate:<what>:<whose>            STRING  how many handshakes or tests so far (1 min)
@@ -135,7 +135,8 @@ func (l Lane) Subscriptions(user string) string { return l.Prefix + "subscriptio
 // Targets is the HASH that finds a user's subscription by what it sends where.
 func (l Lane) Targets(user string) string { return l.Prefix + "targets:" + user }
 
-// AllSubscriptions is the SET of all subscriptions of the lane.
+// AllSubscriptions is the ZSET of all subscriptions of the lane, in the order of
+// their ids, which is that of their making.
 func (l Lane) AllSubscriptions() string { return l.Prefix + "all" }
 
 // Expiring is the ZSET of the subscriptions that end by themselves.
