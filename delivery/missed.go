@@ -151,3 +151,29 @@ func (o *Operations) drop(ctx context.Context, subscription, kind, through, even
 	}
 	return count, true, nil
 }
+
+// DeadLetter answers one dead letter, payload and all, or
+// subscriptions.ErrNotFound.
+func (o *Operations) DeadLetter(ctx context.Context, subscription, event string) (subscriptions.Missed, error) {
+	lane, err := o.lane(subscription)
+	if err != nil {
+		return subscriptions.Missed{}, err
+	}
+	bound, cancel := bounded(ctx)
+	defer cancel()
+	score, err := o.client.ZScore(bound, lane.Tries(subscription), event).Result()
+	if isNil(err) {
+		return subscriptions.Missed{}, subscriptions.ErrNotFound
+	}
+	if err != nil {
+		return subscriptions.Missed{}, unavailable("dead letter", err)
+	}
+	page, err := o.Missed(ctx, subscription, subscriptions.MissedQuery{After: int64(score) - 1, Limit: 1, Data: true, Dead: true})
+	if err != nil {
+		return subscriptions.Missed{}, err
+	}
+	if len(page.List) == 0 || page.List[0].EventID != event {
+		return subscriptions.Missed{}, subscriptions.ErrNotFound
+	}
+	return page.List[0], nil
+}

@@ -61,7 +61,9 @@ type queueReading struct {
 	inFlight                *redis.StringCmd
 	fields                  *redis.SliceCmd
 	first, failed           *redis.StringSliceCmd
-	oldest                  []*redis.StringCmd
+	// events are what came first, oldest how each is stored.
+	events []string
+	oldest []*redis.StringCmd
 }
 
 // Queues answers the queues of some subscriptions, in their order. One of a
@@ -112,7 +114,8 @@ func (o *Operations) readOldest(ctx context.Context, ids []string, readings []qu
 				continue
 			}
 			for _, event := range append(readings[i].first.Val(), readings[i].failed.Val()...) {
-				readings[i].oldest = append(readings[i].oldest, p.HGet(ctx, lane.Event(event), "header"))
+				readings[i].events = append(readings[i].events, event)
+				readings[i].oldest = append(readings[i].oldest, p.HGet(ctx, lane.Stored(), event))
 			}
 		}
 		return nil
@@ -159,8 +162,8 @@ func (q *queueReading) answer(id string, now time.Time) Queue {
 	case number("ramp") > 0:
 		answer.Breaker = "half_open"
 	}
-	for _, header := range q.oldest {
-		e, err := events.DecodeParts([]byte(header.Val()), nil)
+	for i, stored := range q.oldest {
+		e, err := events.DecodeStored(q.events[i], []byte(stored.Val()))
 		if err == nil && (answer.Oldest.IsZero() || e.Time.Before(answer.Oldest)) {
 			answer.Oldest = e.Time
 		}

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -175,4 +176,59 @@ func (o *Operations) Cancel(ctx context.Context, id string) error {
 		return subscriptions.ErrNotFound
 	}
 	return nil
+}
+
+// Redeliveries answers redeliveries of all subscriptions, the newest first, behind
+// the one with an id; begin with "". next is what to go on after, empty at the end.
+func (o *Operations) Redeliveries(ctx context.Context, after string, limit int) (list []subscriptions.Redelivery, next string, err error) {
+	ids, err := o.redeliveryIDs(ctx, after, limit+1)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(ids) > limit {
+		ids = ids[:limit]
+		next = ids[limit-1]
+	}
+	for _, id := range ids {
+		r, err := o.Redelivery(ctx, "", id)
+		if errors.Is(err, subscriptions.ErrNotFound) {
+			continue // forgotten since
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		list = append(list, r)
+	}
+	return list, next, nil
+}
+
+// redeliveryIDs merges the lanes' by when they were made, which an id says behind
+// its lane.
+func (o *Operations) redeliveryIDs(ctx context.Context, after string, limit int) ([]string, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	_, before, _ := strings.Cut(after, "-")
+	results, err := o.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, lane := range o.layout.All() {
+			newest := "+"
+			if before != "" {
+				newest = "(" + strconv.Itoa(lane.Number) + "-" + before
+			}
+			p.ZRevRangeByLex(ctx, lane.Redeliveries(), &redis.ZRangeBy{Min: "-", Max: newest, Count: int64(limit)})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable("redeliveries", err)
+	}
+	var ids []string
+	for _, result := range results {
+		ids = append(ids, result.(*redis.StringSliceCmd).Val()...)
+	}
+	slices.SortFunc(ids, func(a, b string) int {
+		_, a, _ = strings.Cut(a, "-")
+		_, b, _ = strings.Cut(b, "-")
+		return strings.Compare(b, a)
+	})
+	return ids[:min(limit, len(ids))], nil
 }

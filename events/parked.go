@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -39,10 +40,52 @@ type Parked struct {
 // Readable tells whether it is an event that can be assigned.
 func (p Parked) Readable() bool { return !strings.HasPrefix(p.Name, unreadable) }
 
-// ListParked answers parked events of one lane, the oldest first, from the one at
+// ParkedList is the parked events of all lanes.
+type ParkedList struct {
+	client redis.UniversalClient
+	layout layout.Layout
+}
+
+// NewParkedList does not speak to Redis yet.
+func NewParkedList(client redis.UniversalClient, at layout.Layout) *ParkedList {
+	return &ParkedList{client, at}
+}
+
+// List answers parked events, lane by lane and the oldest first, without payloads.
+// It begins at a position, "" for the first; next is where it goes on, empty at the
+// end. Where one is taken off meanwhile, those behind it move up by one. It answers
+// ErrPosition for a position that it did not answer.
+func (l *ParkedList) List(ctx context.Context, position string, limit int) (list []Parked, next string, err error) {
+	lane, offset := 0, 0
+	if position != "" {
+		if _, err := fmt.Sscanf(position, "%d-%d", &lane, &offset); err != nil || lane < 0 || lane >= l.layout.Count() || offset < 0 {
+			return nil, "", ErrPosition
+		}
+	}
+	for ; lane < l.layout.Count(); lane, offset = lane+1, 0 {
+		found, err := listParked(ctx, l.client, l.layout.Lane(lane), offset, limit+1-len(list))
+		if err != nil {
+			return nil, "", err
+		}
+		if list = append(list, found...); len(list) > limit {
+			return list[:limit], fmt.Sprintf("%d-%d", lane, offset+len(found)-1), nil
+		}
+	}
+	return list, "", nil
+}
+
+// Assign gives a parked event to a user, as the function Assign does.
+func (l *ParkedList) Assign(ctx context.Context, name, user string) error {
+	return Assign(ctx, l.client, l.layout, name, user)
+}
+
+// ErrPosition says that no list goes on where it was to go on.
+var ErrPosition = errors.New("no list of parked events goes on there")
+
+// listParked answers parked events of one lane, the oldest first, from the one at
 // an offset on, and without payloads. Where one is taken off meanwhile, those
 // behind it move up by one.
-func ListParked(ctx context.Context, client redis.Scripter, lane layout.Lane, offset, limit int) ([]Parked, error) {
+func listParked(ctx context.Context, client redis.Scripter, lane layout.Lane, offset, limit int) ([]Parked, error) {
 	rows, err := parkedScript.Run(ctx, client, lane, offset, limit).Slice()
 	if err != nil {
 		return nil, fmt.Errorf("list parked events: %w", err)
@@ -67,10 +110,10 @@ func ListParked(ctx context.Context, client redis.Scripter, lane layout.Lane, of
 	return list, nil
 }
 
-// FindParked answers the parked event with a name, payload and all, or
-// ErrNotParked. It looks through the parked events of all lanes.
-func FindParked(ctx context.Context, client redis.UniversalClient, at layout.Layout, name string) (Parked, error) {
-	lane, element, err := locate(ctx, client, at, name)
+// Find answers the parked event with a name, payload and all, or ErrNotParked. It
+// looks through the parked events of all lanes.
+func (l *ParkedList) Find(ctx context.Context, name string) (Parked, error) {
+	lane, element, err := locate(ctx, l.client, l.layout, name)
 	if err != nil {
 		return Parked{}, fmt.Errorf("parked event %s: %w", name, err)
 	}
@@ -83,12 +126,12 @@ func FindParked(ctx context.Context, client redis.UniversalClient, at layout.Lay
 	return p, nil
 }
 
-// DropParked lets a parked event go for good, by its name. It answers ErrNotParked
-// where there is none.
-func DropParked(ctx context.Context, client redis.UniversalClient, at layout.Layout, name string) error {
-	lane, element, err := locate(ctx, client, at, name)
+// Drop lets a parked event go for good, by its name. It answers ErrNotParked where
+// there is none.
+func (l *ParkedList) Drop(ctx context.Context, name string) error {
+	lane, element, err := locate(ctx, l.client, l.layout, name)
 	if err == nil {
-		err = removeParked(ctx, client, lane, element)
+		err = removeParked(ctx, l.client, lane, element)
 	}
 	if err != nil {
 		return fmt.Errorf("drop parked event %s: %w", name, err)

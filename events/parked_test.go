@@ -98,9 +98,10 @@ func TestParkedEventsAreListedOldestFirstWithoutTheirPayloads(t *testing.T) {
 				s.Client.LPush(t.Context(), lane0.Parked(), "nonsense", `{"id":"x"}`+"\n{}")
 			}
 		}
+		parked := NewParkedList(s.Client, layout.Layout{})
 		var names []string
-		for offset := 0; ; offset += 17 {
-			list, err := ListParked(t.Context(), s.Client, lane0, offset, 17)
+		for at, more := "", true; more; more = at != "" {
+			list, next, err := parked.List(t.Context(), at, 17)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,30 +111,33 @@ func TestParkedEventsAreListedOldestFirstWithoutTheirPayloads(t *testing.T) {
 					t.Errorf("listed is %+v", p)
 				}
 			}
-			if len(list) < 17 {
-				break
-			}
+			at = next
 		}
 		if got := strings.Join(names[:6], " "); len(names) != all+2 || !strings.HasPrefix(got, "e0 e1 e2 sha1-") || !strings.HasSuffix(got, " e3") {
 			t.Errorf("listed are %d: %s", len(names), got)
 		}
 		for _, name := range []string{"e0", "e17", names[3], names[4]} {
-			found, err := FindParked(t.Context(), s.Client, layout.Layout{}, name)
+			found, err := parked.Find(t.Context(), name)
 			if err != nil || found.Readable() == (len(found.Raw) > 0) || found.Readable() && string(found.Payload) != string(newParked("1").Payload) {
 				t.Errorf("%s is %+v, %v", name, found, err)
 			}
-			if err := DropParked(t.Context(), s.Client, layout.Layout{}, name); err != nil {
+			if err := parked.Drop(t.Context(), name); err != nil {
 				t.Error(err)
 			}
-			if _, err := FindParked(t.Context(), s.Client, layout.Layout{}, name); !errors.Is(err, ErrNotParked) {
+			if _, err := parked.Find(t.Context(), name); !errors.Is(err, ErrNotParked) {
 				t.Errorf("%s after it was dropped: %v", name, err)
 			}
-			if err := DropParked(t.Context(), s.Client, layout.Layout{}, name); !errors.Is(err, ErrNotParked) {
+			if err := parked.Drop(t.Context(), name); !errors.Is(err, ErrNotParked) {
 				t.Errorf("%s dropped twice: %v", name, err)
 			}
 		}
 		if n := s.Client.LLen(t.Context(), lane0.Parked()).Val(); n != all-2 {
 			t.Errorf("%d are left", n)
+		}
+		for _, position := range []string{"x", "1-0", "-1-0", "0--1"} {
+			if _, _, err := parked.List(t.Context(), position, 5); !errors.Is(err, ErrPosition) {
+				t.Errorf("from %q: %v", position, err)
+			}
 		}
 	})
 }

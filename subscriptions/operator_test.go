@@ -74,7 +74,7 @@ func TestAnOperatorPausesAndResumesWhosever(t *testing.T) {
 			}
 		}
 		// The owner can undo it.
-		sub.Active = true
+		sub.Active, sub.ETag = true, ""
 		if back, err := s.Update(t.Context(), "ann", sub); err != nil || back.State() != StateActive {
 			t.Errorf("the owner got %+v, %v", back, err)
 		}
