@@ -19,6 +19,8 @@
 
 -- LOOK is how many elements are read at once; a megabyte each, at worst.
 local HEADER_LIMIT, LOOK = 65536, 16
+-- SAMPLE_LIMIT is how long an event may be that is kept as a sample.
+local SAMPLE_LIMIT = 16384
 -- How many deliveries are let go at once: of an inactive subscription with each new
 -- one, of an active one after all.
 local TRIM_INACTIVE, TRIM_ACTIVE = 100, 1000
@@ -37,6 +39,8 @@ local subscriptions = {}
 -- unused counts shares written for deliveries not yet made, and made lists the
 -- subscriptions that have theirs, per event.
 local unused, made = {}, {}
+-- sampling is how many samples each user met wants kept.
+local sampling = {}
 
 -- read answers the header of an element, and where the payload begins; or nil for
 -- what cannot be routed.
@@ -190,6 +194,18 @@ local function amend()
   end
 end
 
+-- keep has an event kept as a sample where its user has asked for some. It never
+-- fails: no event is parked for want of a sample.
+local function keep(h, element, payload_at)
+  if payload_at > #element or #element > SAMPLE_LIMIT then return end
+  if sampling[h.user] == nil then sampling[h.user] = tonumber(redis.pcall('GET', lane .. 'sampling:' .. h.user) or '') or 0 end
+  if sampling[h.user] < 1 then return end
+  local key = lane .. 'samples:' .. h.event .. ':' .. h.user
+  redis.pcall('LPUSH', key, element)
+  redis.pcall('LTRIM', key, 0, sampling[h.user] - 1)
+  redis.pcall('EXPIRE', key, 2592000)
+end
+
 -- dispatch answers whether the event could be routed.
 local function dispatch(element)
   local h, payload_at = read(element)
@@ -206,6 +222,7 @@ local function dispatch(element)
     fan_out(h, string.sub(element, payload_at), ids, before)
     unused[h.id] = nil
   end
+  keep(h, element, payload_at)
   return true
 end
 

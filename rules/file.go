@@ -18,6 +18,7 @@ const (
 	DefaultMaxTotal          = 100_000
 	DefaultMaxBacklog        = 10_000
 	DefaultMaxBacklogSize    = 64 << 20
+	DefaultSamples           = 3
 	DefaultMaxBody           = 1 << 20
 	DefaultBudget            = 64 << 20
 )
@@ -35,6 +36,7 @@ type File struct {
 	// routes expanded: one Rule has one method and one path template.
 	Rules []*Rule
 
+	about       map[string]EventAbout // by the event's name
 	matching    matchSettings
 	credentials []string // see Match.Credentials
 	index       index
@@ -81,6 +83,9 @@ type SubscriptionSettings struct {
 	MaxBacklog int
 	// MaxBacklogSize is how many bytes may.
 	MaxBacklogSize int64
+	// Samples is how many of a user's latest events of each kind are kept, for
+	// those who want to see what they look like; zero: none.
+	Samples int
 	// Limits bound what subscribers may set.
 	Limits OptionLimits
 	// Intent is "none", or "handshake" where targets must show that they want
@@ -106,7 +111,7 @@ func defaults() *File {
 		Subscriptions: SubscriptionSettings{
 			Path: DefaultSubscriptionsPath, EventsPath: DefaultEventsPath,
 			MaxPerUser: DefaultMaxPerUser, MaxTotal: DefaultMaxTotal, MaxBacklog: DefaultMaxBacklog, MaxBacklogSize: DefaultMaxBacklogSize,
-			Intent: intents[0],
+			Intent: intents[0], Samples: DefaultSamples,
 		},
 		Capture: CaptureSettings{MaxBody: DefaultMaxBody, Budget: DefaultBudget},
 	}

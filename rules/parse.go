@@ -32,6 +32,7 @@ var fileSection = section{
 		{"mode", modes, "publish, or observe: events are derived, counted and logged, and none is published.", "publish"},
 		{"resources", named{resourceNames, resourceSection, 0}, "The common case, a line each: \"contact: /contacts\" stands for contact.create, contact.update and contact.delete.", nil},
 		{"rules", listed{ruleSection}, "Everything else: which other requests are events. All rules that match a request apply.", nil},
+		{"events", named{eventNames, oneKind{aboutSection, nothing{}}, 0}, "What subscribers are told about the events that the rules emit.", nil},
 	},
 }
 
@@ -72,6 +73,9 @@ func (p *parser) file(source []byte) *File {
 		p.rules(n, file)
 	}
 	p.order(file)
+	if n := sections["events"]; n != nil && !isNull(n) {
+		p.catalog(n, file)
+	}
 	return file
 }
 

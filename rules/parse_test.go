@@ -25,7 +25,7 @@ func parsed(t testing.TB, source string) *File {
 func TestAnEmptySectionMeansItsDefaults(t *testing.T) {
 	file := parsed(t, "rules:\nresources:\nidentity:\nsubscriptions:\ncapture:\n")
 	want := SubscriptionSettings{Path: "/api/v1/subscription/", EventsPath: "/api/v1/event/", MaxPerUser: 100, MaxTotal: 100000, MaxBacklog: 10000,
-		MaxBacklogSize: 64 << 20, Intent: "none"}
+		MaxBacklogSize: 64 << 20, Intent: "none", Samples: 3}
 	if !cmp.Equal(file.Subscriptions, want) || file.Capture != (CaptureSettings{MaxBody: 1 << 20, Budget: 64 << 20}) {
 		t.Errorf("got %+v, %+v", file.Subscriptions, file.Capture)
 	}
@@ -36,7 +36,7 @@ func TestAnEmptySectionMeansItsDefaults(t *testing.T) {
 
 func TestSettingsAreRead(t *testing.T) {
 	file := parsed(t, `
-subscriptions: {path: /hooks, events_path: /hook-events/, max_per_user: 5, max_total: 6, max_backlog: 7, max_backlog_size: 8MiB, intent: handshake,
+subscriptions: {path: /hooks, events_path: /hook-events/, max_per_user: 5, max_total: 6, max_backlog: 7, max_backlog_size: 8MiB, intent: handshake, samples: 0,
   intent_exempt: [Hooks.Zapier.com, "*.make.com", "2001:db8::1"],
   limits: {ordered: false, skinny: true, max_rate: 2.5, debounce: 1m30s, batch: false, batch_within: 5s}}
 capture: {max_body: 2 MB, budget: 4000000}
@@ -143,7 +143,7 @@ rules:
   - emit: [a.b]
 `))
 	want := strings.TrimSpace(`
-rules.yaml:1:1: rules file: unknown key "identty"; did you mean "identity"? (expected one of identity, subscriptions, capture, matching, mode, resources, rules)
+rules.yaml:1:1: rules file: unknown key "identty"; did you mean "identity"? (expected one of identity, subscriptions, capture, matching, mode, resources, rules, events)
 rules.yaml:4:17: subscriptions.max_per_user: expected a whole number from 1 to 100000, found "many"
 rules.yaml:5:3: subscriptions: the key "path" stands in line 3 already
 rules.yaml:7:9: on: expected a method in capitals, found "post"; did you mean "POST"?

@@ -111,7 +111,8 @@ var beyondSchema = []string{
 	"previous without fetch", "changed without fetch", "changed of a request", "a mount that spans", "on too many segments",
 	"on dots in disguise", "on a backslash", "on many values", "on an expression without end", "emit an unknown parameter",
 	"emit too many", "when status matches", "payload a long path", "payload a deep path", "resource credentials",
-	"keep no secret",
+	"keep no secret", "event not emitted", "long description", "long example", "example twice", "example not JSON", "schema of no type",
+	"schema reference", "example beside schema",
 }
 
 func TestTheSchemaRefusesWhatASchemaCan(t *testing.T) {
@@ -134,6 +135,7 @@ var wherever = []struct {
 	{fileSection, []string{"{%s}"}},
 	{subscriptionsSection, []string{"subscriptions: {%s}"}},
 	{limitsSection, []string{"subscriptions: {limits: {%s}}"}},
+	{aboutSection, []string{"{resources: {contact: /contacts}, events: {contact.create: {%s}}}"}},
 	{captureSection, []string{"capture: {%s}"}},
 	{matchingSection, []string{"matching: {%s}"}},
 	{resolverSection, []string{"identity: [{%s}]"}},

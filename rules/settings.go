@@ -15,6 +15,7 @@ var (
 	maxPerUser = whole{1, 100_000}
 	maxTotal   = whole{1, 100_000_000}
 	maxBacklog = whole{1, 10_000_000}
+	maxSamples = whole{0, 10}
 	maxBody    = size{64 << 20}
 	maxBudget  = size{64 << 30}
 )
@@ -30,6 +31,7 @@ var subscriptionsSection = section{
 		{"max_total", maxTotal, "How many subscriptions all users may have together.", DefaultMaxTotal},
 		{"max_backlog", maxBacklog, "How many deliveries are kept for an inactive subscription; then the oldest go.", DefaultMaxBacklog},
 		{"max_backlog_size", maxBudget, "The same in bytes, with payloads in full for each subscription.", DefaultMaxBacklogSize},
+		{"samples", maxSamples, "How many of a user's latest events of each kind are kept for those who look at them; 0: none.", DefaultSamples},
 		{"limits", oneKind{limitsSection, nothing{}}, "What subscribers may ask for; false: not at all.", nil},
 		{"intent", intents, "handshake: each target is asked whether it wants hooks before it gets any.", intents[0]},
 		{"intent_exempt", several{matched(hostPattern)}, "Hosts that cannot answer and are not asked: hooks.zapier.com, or *.make.com for all hosts below make.com.", nil},
@@ -64,6 +66,9 @@ func (p *parser) subscriptions(n *yaml.Node, file *File) {
 	}
 	if v := values["max_backlog_size"]; v != nil {
 		settings.MaxBacklogSize = p.size(v, "subscriptions.max_backlog_size", maxBudget)
+	}
+	if v := values["samples"]; v != nil {
+		settings.Samples, _ = p.whole(v, "subscriptions.samples", maxSamples)
 	}
 	if v := values["limits"]; v != nil && !isNull(v) {
 		settings.Limits = p.limits(v)

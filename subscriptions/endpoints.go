@@ -18,20 +18,6 @@ const (
 	maxKey = 255
 )
 
-// eventType is one event that may be subscribed to.
-type eventType struct {
-	Event string `json:"event"`
-}
-
-func (h *handler) listEvents(w http.ResponseWriter, _ *http.Request, _ string) error {
-	list := []eventType{} // never null
-	for _, event := range h.events() {
-		list = append(list, eventType{event})
-	}
-	h.ok(w, http.StatusOK, list)
-	return nil
-}
-
 func (h *handler) list(w http.ResponseWriter, r *http.Request, user string) error {
 	wanted, err := readListing(r)
 	if err != nil {

@@ -37,6 +37,12 @@ type HandlerOptions struct {
 	// Events answers the events that may be subscribed to, sorted. It is asked
 	// at each request. Nil means none.
 	Events func() []string
+	// Describe answers what there is to say about one of them. It is asked at each
+	// request. Nil means nothing.
+	Describe func(event string) EventDetail
+	// Samples is how many of a user's latest events of each kind are kept for those
+	// who ask what they look like. Zero means none.
+	Samples int
 	// History tells of deliveries. Nil: the endpoints that do are not there.
 	History History
 	// Path and EventsPath are where the endpoints stand, with or without a
@@ -72,12 +78,14 @@ type handler struct {
 	store    *Store
 	identity Identifier
 	events   func() []string
+	describe func(event string) EventDetail
 	check    checker
 	log      *slog.Logger
 
 	intent       string
 	intentExempt []string
 	prober       Prober
+	samples      int
 	turns        *turns
 
 	path, eventsPath string // with their slash
@@ -98,13 +106,14 @@ type handler struct {
 //	POST                     <path>{id}/missed/ack, …/redeliver
 //	GET                      <path>openapi.json
 //	GET                      <events path>
+//	GET                      <events path>{name}/sample/
 //
 // Each but jwks.json needs a caller, and shows and changes only that caller's
 // subscriptions.
 func NewHandler(o HandlerOptions) http.Handler {
 	o = o.withDefaults()
 	h := &handler{
-		store: o.Store, identity: o.Identity, events: o.Events, log: o.Log,
+		store: o.Store, identity: o.Identity, events: o.Events, describe: o.Describe, samples: o.Samples, log: o.Log,
 		check: checker{
 			events: o.Events, allowTarget: o.AllowTarget, asymmetric: o.SigningKeys != nil, limits: o.Limits.withDefaults(),
 		},
@@ -117,6 +126,7 @@ func NewHandler(o HandlerOptions) http.Handler {
 	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	router.NotFoundHandler = h.endpoint(h.notFound)
 	h.route(router, o.EventsPath, actions{http.MethodGet: h.listEvents})
+	h.route(router, slashed(o.EventsPath)+"{name:[^/]+}/sample", actions{http.MethodGet: h.sample})
 	h.route(router, o.Path, actions{http.MethodGet: h.list, http.MethodPost: h.create})
 	h.route(router, slashed(o.Path)+"openapi.json", actions{http.MethodGet: h.openapi}) // no id has a dot
 	h.route(router, slashed(o.Path)+"{id:[^/]+}", actions{
@@ -136,6 +146,9 @@ func NewHandler(o HandlerOptions) http.Handler {
 func (o HandlerOptions) withDefaults() HandlerOptions {
 	if o.Events == nil {
 		o.Events = func() []string { return nil }
+	}
+	if o.Describe == nil {
+		o.Describe = func(string) EventDetail { return EventDetail{} }
 	}
 	if o.Path == "" {
 		o.Path = DefaultPath

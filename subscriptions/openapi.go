@@ -15,6 +15,7 @@ type document struct {
 	path, eventsPath string
 	events           []string
 	credentials      []string
+	describe         func(string) EventDetail
 	limits           Limits
 	history          bool
 }
@@ -24,7 +25,7 @@ type object = map[string]any
 
 func (h *handler) openapi(w http.ResponseWriter, _ *http.Request, _ string) error {
 	d := document{path: h.path, eventsPath: h.eventsPath, events: h.events(), credentials: h.credentials, limits: h.check.limits,
-		history: h.history != nil}
+		describe: h.describe, history: h.history != nil}
 	h.ok(w, http.StatusOK, d.write())
 	return nil
 }
@@ -114,6 +115,15 @@ func (d document) paths() object {
 		},
 		d.eventsPath: object{
 			"get": operation("listEvents", "The events that may be subscribed to", listOf("Event")),
+		},
+		d.eventsPath + "{name}/sample": object{
+			"parameters": []object{{"name": "name", "in": "path", "required": true, "schema": text}},
+			"get": operation("sampleEvents", "The data of the caller's latest events of a kind, newest first, or else an example", object{
+				"200": object{
+					"description": "Perhaps none. Asking is what has them kept from now on.",
+					"content":     object{"application/json": object{"schema": object{"type": "array", "items": object{"type": "object"}}}},
+				},
+			}),
 		},
 	}
 }

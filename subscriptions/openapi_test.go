@@ -38,7 +38,7 @@ func TestTheDescriptionIsValidAndHasTheRealPathsAndSchemes(t *testing.T) {
 	if !doc.IsOpenAPI31OrLater() {
 		t.Errorf("it is OpenAPI %s", doc.OpenAPI)
 	}
-	want := []string{"/hooks/events/", "/hooks/subs/", "/hooks/subs/openapi.json", "/hooks/subs/{id}/", "/hooks/subs/{id}/confirm", "/hooks/subs/{id}/deliveries",
+	want := []string{"/hooks/events/", "/hooks/events/{name}/sample", "/hooks/subs/", "/hooks/subs/openapi.json", "/hooks/subs/{id}/", "/hooks/subs/{id}/confirm", "/hooks/subs/{id}/deliveries",
 		"/hooks/subs/{id}/jwks.json", "/hooks/subs/{id}/missed", "/hooks/subs/{id}/missed/ack", "/hooks/subs/{id}/redeliver",
 		"/hooks/subs/{id}/redeliveries/{redelivery}", "/hooks/subs/{id}/rotate-secret", "/hooks/subs/{id}/test"}
 	if got := doc.Paths.Keys(); !slices.Equal(slices.Sorted(slices.Values(got)), want) {

@@ -22,7 +22,7 @@ func (d document) schemas() object {
 			"secret":          secretSchema(),
 			"overlap_seconds": object{"type": "integer", "minimum": 0, "maximum": int(maxOverlap.Seconds()), "default": int(DefaultOverlap.Seconds())},
 		}),
-		"Event": object{"type": "object", "required": []string{"event"}, "properties": object{"event": text}},
+		"Event": eventSchema(),
 		"Test": closed(object{"event": object{
 			"type": "string", "default": testEventName,
 			"description": "hook.test, or an event that the subscription gets; its data is then that of the caller's latest, or the example.",
@@ -223,53 +223,6 @@ func subscriptionSchema() object {
 			"id", "user", "events", "format", "target_url", "active", "state", "state_reason", "state_since", "description", "metadata",
 			"expiration_date", "created_at", "updated_at", "previous_secret_until", "confirm_by", "signature", "headers",
 			"ordered", "order_key", "max_rate", "debounce", "batch", "skinny", "last_attempt",
-		},
-	}
-}
-
-// webhooks describe what arrives at a target URL, event by event.
-func (d document) webhooks() object {
-	hooks := object{}
-	for _, event := range d.events {
-		hooks[event] = object{"post": object{
-			"summary": "Sent to the target URL of each active subscription to " + event,
-			// Signed instead: see the signature headers.
-			"security": []object{},
-			"parameters": []object{
-				header("X-Hook-Event", "The event's name."), header("X-Hook-Id", "The event's id, the same on every attempt."),
-				header("X-Hook-Subscription", "The subscription's id."), header("X-Hook-Sequence", "Counts up for each subscription."),
-				header("X-Hook-Signature", "Hex HMAC-SHA256 of the body, keyed with the whole secret. Not with signature v1a."),
-				header("webhook-id", "As X-Hook-Id (Standard Webhooks)."), header("webhook-timestamp", "Seconds since 1970."),
-				header("webhook-signature", "v1 and v1a signatures (Standard Webhooks), a space between two."),
-			},
-			"requestBody": object{"required": true, "content": object{"application/json": object{"schema": hookSchema(event)}}},
-			"responses": object{
-				"2XX": object{"description": "Taken; it is not sent again"},
-				"410": object{"description": "Not wanted any more; the subscription is deleted"},
-			},
-		}}
-	}
-	return hooks
-}
-
-func hookSchema(event string) object {
-	return object{
-		"description": "With format raw or cloudevents, data alone; with standard, {type, timestamp, data}.",
-		"anyOf": []object{
-			{
-				"type": "object", "required": []string{"hook", "data"},
-				"properties": object{
-					"hook": object{
-						"type": "object", "required": []string{"id", "event", "target"},
-						"properties": object{
-							"id": text, "event": object{"const": event}, "target": text, "data_omitted": text,
-							"data_redacted": object{"type": "array", "items": text},
-						},
-					},
-					"data": object{"description": "What the API answered."},
-				},
-			},
-			{"description": "What the API answered."},
 		},
 	}
 }

@@ -118,7 +118,7 @@ func (h *handler) testEvent(r *http.Request, user string, sub Subscription, name
 	if !covered || !slices.Contains(h.events(), name) {
 		return TestEvent{}, violations{{"event", "must be hook.test, or an event that this subscription gets"}}
 	}
-	samples, err := h.samples(r.Context(), user, name)
+	samples, err := h.samplesOf(r.Context(), user, name)
 	if err != nil {
 		return TestEvent{}, err
 	}

@@ -66,12 +66,24 @@ func (p *program) endpoints(callers subscriptions.Identifier) http.Handler {
 	p.closers.add(prober.Close)
 	c, settings := p.config, p.config.rules.Subscriptions
 	return subscriptions.NewHandler(subscriptions.HandlerOptions{
-		Store: p.store, History: p.operations, Identity: callers, Events: c.rules.Events,
+		Store: p.store, History: p.operations, Identity: callers, Events: c.rules.Events, Describe: describe(c.rules), Samples: settings.Samples,
 		Path: settings.Path, EventsPath: settings.EventsPath, AllowTarget: p.addresses().CheckHost,
 		Intent: settings.Intent, IntentExempt: settings.IntentExempt, Prober: prober,
 		Credentials: credentialHeaders(c.rules), SigningKeys: c.signingKeys, Limits: subscriptions.Limits(settings.Limits),
 		Log: p.log, Metrics: subscriptions.NewMetrics(p.registry),
 	})
+}
+
+// describe hands on what rules.yaml says about events.
+func describe(file *rules.File) func(string) subscriptions.EventDetail {
+	return func(event string) subscriptions.EventDetail {
+		about, routes := file.About(event)
+		detail := subscriptions.EventDetail{Description: about.Description, Example: about.Example, Schema: about.Schema}
+		for _, route := range routes {
+			detail.Routes = append(detail.Routes, subscriptions.Route(route))
+		}
+		return detail
+	}
 }
 
 func (p *program) serveFront() error {

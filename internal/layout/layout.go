@@ -15,6 +15,8 @@
 //	hookproxy:{0}:all                            ZSET    all subscription ids of the lane, in their order
 //	hookproxy:{0}:expiring                       ZSET    subscriptions that end by themselves, by when in ms
 //	hookproxy:{0}:idempotent:<digest>            STRING  the subscription that an Idempotency-Key made (24 h)
+//	hookproxy:{0}:sampling:42                    STRING  how many samples of each event the user wants kept (30 days)
+//	hookproxy:{0}:samples:contact.create:42      LIST    such events, newest at the left (30 days)
 //	hookproxy:{0}:rate:<what>:<whose>            STRING  how many handshakes or tests so far (1 min)
 //	hookproxy:{0}:subscription:<id>              HASH    the subscription and its failure state
 //	hookproxy:{0}:stored                         HASH    events that deliveries refer to: header, newline, payload
@@ -131,6 +133,12 @@ func (l Lane) Subscribers(event, user string) string {
 
 // Subscriptions is the SET of all of a user's subscriptions.
 func (l Lane) Subscriptions(user string) string { return l.Prefix + "subscriptions:" + user }
+
+// Sampling is how many samples of each event a user wants kept.
+func (l Lane) Sampling(user string) string { return l.Prefix + "sampling:" + user }
+
+// Samples is the LIST of a user's latest events of a name, for those who ask.
+func (l Lane) Samples(event, user string) string { return l.Prefix + "samples:" + event + ":" + user }
 
 // Targets is the HASH that finds a user's subscription by what it sends where.
 func (l Lane) Targets(user string) string { return l.Prefix + "targets:" + user }
