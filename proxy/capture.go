@@ -55,6 +55,17 @@ func matchIn(current func() *rules.File) func(*exchange) (matcher, rules.Capture
 	}
 }
 
+// literalIn looks words up in the paths of the rules in force.
+func literalIn(current func() *rules.File) func(word string) bool {
+	return func(word string) bool {
+		if current == nil {
+			return false
+		}
+		file := current()
+		return file != nil && file.Literal(word)
+	}
+}
+
 // capture is what a matched exchange carries beside its bytes.
 type capture struct {
 	match    matcher

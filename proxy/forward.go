@@ -89,6 +89,8 @@ func (p *Proxy) respond(res *http.Response) error {
 		if err := p.settle(x, res); err != nil {
 			return err
 		}
+	} else {
+		p.noteUnmatched(x, res.StatusCode)
 	}
 	x.answered = true
 	return nil

@@ -37,6 +37,7 @@ type Metrics struct {
 	matches        prometheus.Counter
 	events         *prometheus.CounterVec
 	fetches        *prometheus.CounterVec
+	unmatched      prometheus.Counter
 	outcomeUnknown prometheus.Counter
 	budget         prometheus.Gauge
 	detached       prometheus.Gauge
@@ -64,6 +65,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hookproxy_fetches_total", Help: "Resources fetched from the API beside an exchange.",
 		}, []string{"when", "result"}),
+		unmatched: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "hookproxy_unmatched_total", Help: "Writes that succeeded and that no rule matches; /unmatched of the admin listener lists their routes.",
+		}),
 		outcomeUnknown: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hookproxy_outcome_unknown_total", Help: "Matched requests sent to an upstream that was gone before its response's headers.",
 		}),
@@ -83,7 +87,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "hookproxy_late_callers_waiting", Help: "Finished exchanges whose caller is being found out now, so that their events can be released.",
 		}),
 	}
-	reg.MustRegister(m.requests, m.duration, m.matches, m.events, m.fetches, m.outcomeUnknown, m.budget, m.detached, m.panics, m.late, m.lateWaiting)
+	reg.MustRegister(m.requests, m.duration, m.matches, m.events, m.fetches, m.unmatched, m.outcomeUnknown, m.budget, m.detached, m.panics, m.late, m.lateWaiting)
 	return m
 }
 

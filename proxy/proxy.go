@@ -150,6 +150,7 @@ type Proxy struct {
 	fetchFor       time.Duration
 	later          chan struct{} // a token for each exchange that fetches behind its response
 	aside          func(Aside)
+	unmatched      unmatchedRoutes
 	log            *slog.Logger
 	metrics        *Metrics
 	asking         sync.WaitGroup // questions about callers
@@ -171,7 +172,8 @@ func New(o Options) (*Proxy, error) {
 		holdFor:  holdFor{stall: o.HoldStall, whole: o.HoldTime},
 		late:     newLate(o),
 		fetchFor: o.FetchTimeout, later: make(chan struct{}, o.MaxLater),
-		aside: o.Aside,
+		aside:     o.Aside,
+		unmatched: unmatchedRoutes{literal: literalIn(o.Rules), roots: map[string]*routeNode{}},
 	}
 	if o.Identity != nil {
 		p.ask = func(r *http.Request) answerer { return o.Identity.Ask(r) }

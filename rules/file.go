@@ -32,6 +32,9 @@ type File struct {
 	Subscriptions SubscriptionSettings
 	// Capture bounds what is kept of an exchange.
 	Capture CaptureSettings
+	// Observing says that no rule's events are published: "mode: observe" of the
+	// whole file.
+	Observing bool
 	// Rules are all rules in file order, with resources and rules of several
 	// routes expanded: one Rule has one method and one path template.
 	Rules []*Rule
@@ -40,6 +43,7 @@ type File struct {
 	matching    matchSettings
 	credentials []string // see Match.Credentials
 	index       index
+	literals    map[string]bool // segments of the rules' paths that have no parameters
 }
 
 // Resolver is one entry of identity. Which fields are set depends on its Kind.
@@ -125,4 +129,22 @@ func (f *File) Events() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// Literal reports whether some rule's path has the segment, as it stands.
+func (f *File) Literal(segment string) bool { return f.literals[segment] }
+
+func literalsOf(rules []*Rule) map[string]bool {
+	literals := make(map[string]bool)
+	for _, rule := range rules {
+		for _, s := range rule.template.segments {
+			if s.literal != "" {
+				literals[s.literal] = true
+			}
+			for _, value := range s.values {
+				literals[value] = true
+			}
+		}
+	}
+	return literals
 }

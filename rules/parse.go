@@ -45,6 +45,7 @@ func Parse(name string, source []byte) (*File, error) {
 		return nil, p.mistakes.sorted()
 	}
 	file.index, file.credentials = newIndex(file.Rules), credentials(file.Identity)
+	file.literals, file.Observing = literalsOf(file.Rules), p.observing
 	return file, nil
 }
 

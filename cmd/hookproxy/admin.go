@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/hookproxy/hookproxy/proxy"
 )
 
 // health is what the admin listener knows of the program's state.
@@ -49,9 +51,9 @@ func (h *health) read() (readiness, int) {
 }
 
 // newAdminHandler answers /healthz (the process lives), /readyz (it serves, and
-// how well) and /metrics (Prometheus). They are on a listener of their own, so
+// how well), /metrics (Prometheus) and /unmatched, where unmatched is not nil. They are on a listener of their own, so
 // that they never hide a path of the API and are never public by accident.
-func newAdminHandler(h *health, metrics prometheus.Gatherer) http.Handler {
+func newAdminHandler(h *health, metrics prometheus.Gatherer, unmatched func() proxy.Unmatched) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok\n")) // the asker is gone; there is nobody to tell
@@ -62,6 +64,9 @@ func newAdminHandler(h *health, metrics prometheus.Gatherer) http.Handler {
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(state)
 	})
+	if unmatched != nil {
+		mux.HandleFunc("GET /unmatched", func(w http.ResponseWriter, r *http.Request) { writeUnmatched(w, r, unmatched()) })
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	return mux
 }

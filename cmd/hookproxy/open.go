@@ -143,7 +143,7 @@ func (p *program) openAdmin(context.Context) error {
 	}
 	p.own.Add(listener.Addr())
 	p.admin = &server{
-		http:     &http.Server{Handler: newAdminHandler(p.health, p.registry), ReadHeaderTimeout: adminHeaderTimeout},
+		http:     &http.Server{Handler: newAdminHandler(p.health, p.registry, p.unmatched()), ReadHeaderTimeout: adminHeaderTimeout},
 		listener: listener, drain: adminDrain,
 	}
 	p.closers.add(p.admin.close)

@@ -149,6 +149,7 @@ func (p *program) runFront(ctx context.Context) error {
 	if err := p.proxy.Wait(settled); err != nil {
 		p.log.Warn("requests given up: their events, if they were to have any, may be missing", "requests", p.front.requests.Load(), "error", err)
 	}
+	p.logUnmatched()
 	return nil
 }
 

@@ -49,7 +49,7 @@ type settings struct {
 	Spool      string `default:"hookproxy.spool" env:"HOOKPROXY_SPOOL" placeholder:"FILE" help:"Where events wait while Redis is away; none to go without."`
 	SpoolBytes string `name:"spool-bytes" default:"1GiB" env:"HOOKPROXY_SPOOL_BYTES" placeholder:"SIZE" help:"How much the spool may hold."`
 
-	Admin          string   `default:"127.0.0.1:9901" env:"HOOKPROXY_ADMIN" help:"Address of /healthz, /readyz and /metrics; none to go without."`
+	Admin          string   `default:"127.0.0.1:9901" env:"HOOKPROXY_ADMIN" help:"Address of /healthz, /readyz, /metrics and /unmatched; none to go without."`
 	TrustedProxies []string `name:"trusted-proxies" env:"HOOKPROXY_TRUSTED_PROXIES" placeholder:"CIDR" help:"Peers whose X-Forwarded-* and identity headers are believed."`
 	AllowNetworks  []string `name:"allow-networks" env:"HOOKPROXY_ALLOW_NETWORKS" placeholder:"CIDR" help:"Non-public networks that target URLs may lie in."`
 
