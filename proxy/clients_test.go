@@ -11,6 +11,10 @@ import (
 // Whose connection ends when, and what becomes of the event.
 
 func TestAClientThatLeavesBeforeItsRequestIsWholeMakesNoEvent(t *testing.T) {
+	overTransports(t, testAClientThatLeavesBeforeItsRequestIsWholeMakesNoEvent)
+}
+
+func testAClientThatLeavesBeforeItsRequestIsWholeMakesNoEvent(t *testing.T) {
 	ended := make(chan struct{})
 	s, p := capturing(t, contacts, serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -26,6 +30,10 @@ func TestAClientThatLeavesBeforeItsRequestIsWholeMakesNoEvent(t *testing.T) {
 }
 
 func TestAClientThatLeavesAfterItsAnswerHasBegunMakesAnEvent(t *testing.T) {
+	overTransports(t, testAClientThatLeavesAfterItsAnswerHasBegunMakesAnEvent)
+}
+
+func testAClientThatLeavesAfterItsAnswerHasBegunMakesAnEvent(t *testing.T) {
 	s, p := capturing(t, contacts, serve(t, created(contactOfSize)), nil)
 	conn := dial(t, s.addr)
 	fmt.Fprint(conn, "POST /contacts HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
@@ -39,6 +47,10 @@ func TestAClientThatLeavesAfterItsAnswerHasBegunMakesAnEvent(t *testing.T) {
 }
 
 func TestAnUpstreamThatDiesBeforeItsHeadersMakesNoEvent(t *testing.T) {
+	overTransports(t, testAnUpstreamThatDiesBeforeItsHeadersMakesNoEvent)
+}
+
+func testAnUpstreamThatDiesBeforeItsHeadersMakesNoEvent(t *testing.T) {
 	upstream := serveRaw(t, say("")) // the request is taken, and then nothing
 	s, p := capturing(t, contacts, upstream.url, nil)
 	if res, _ := s.do(t, post, "{}"); res.StatusCode != http.StatusBadGateway {
@@ -48,7 +60,9 @@ func TestAnUpstreamThatDiesBeforeItsHeadersMakesNoEvent(t *testing.T) {
 	eventually(t, s.proxy.metrics.outcomeUnknown, 1)
 }
 
-func TestAnUpgradeIsNeverCaptured(t *testing.T) {
+func TestAnUpgradeIsNeverCaptured(t *testing.T) { overTransports(t, testAnUpgradeIsNeverCaptured) }
+
+func testAnUpgradeIsNeverCaptured(t *testing.T) {
 	upstream := serveRaw(t, say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: own\r\n\r\nhello"))
 	s, p := capturing(t, `rules: [{on: GET /x, emit: x.y}]`, upstream.url, nil)
 	got := converse(t, s.addr, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: own\r\n\r\n")
@@ -73,6 +87,10 @@ func ids(t *testing.T, s *stand, p *publisher) []string {
 }
 
 func TestRulesOnOneLineHaveEventsOfTheirOwnAndReplaysHaveNot(t *testing.T) {
+	overTransports(t, testRulesOnOneLineHaveEventsOfTheirOwnAndReplaysHaveNot)
+}
+
+func testRulesOnOneLineHaveEventsOfTheirOwnAndReplaysHaveNot(t *testing.T) {
 	const line = `rules: [{on: POST /contacts, emit: a.b}, {on: POST /contacts, emit: a.c}, ` +
 		`{on: POST /contacts, emit: a.b, when: {response.body.id: 7}}, {on: "POST /{kind:contacts}", emit: a.b, payload: {}}]`
 	s, p := capturing(t, line, serve(t, created(`{"id":7}`)), nil)
@@ -90,6 +108,10 @@ func TestRulesOnOneLineHaveEventsOfTheirOwnAndReplaysHaveNot(t *testing.T) {
 }
 
 func TestItemsOfAReplayHaveTheSameIDs(t *testing.T) {
+	overTransports(t, testItemsOfAReplayHaveTheSameIDs)
+}
+
+func testItemsOfAReplayHaveTheSameIDs(t *testing.T) {
 	s, p := capturing(t, `rules: [{on: POST /contacts, emit: a.b, each: response.body}]`, serve(t, created(`[{"n":1},{"n":1}]`)), nil)
 	first, replay := ids(t, s, p), ids(t, s, p)
 	if len(first) != 2 || first[0] == first[1] || first[0] != replay[0] || first[1] != replay[1] {

@@ -48,6 +48,10 @@ func (l *leaver) leave(t *testing.T, s *stand) {
 }
 
 func TestAClientThatHangsUpDoesNotLoseTheEvent(t *testing.T) {
+	overTransports(t, testAClientThatHangsUpDoesNotLoseTheEvent)
+}
+
+func testAClientThatHangsUpDoesNotLoseTheEvent(t *testing.T) {
 	l := newLeaver()
 	s, p := capturing(t, contacts, serve(t, l.ServeHTTP), nil)
 	l.leave(t, s)
@@ -68,6 +72,10 @@ func TestAClientThatHangsUpDoesNotLoseTheEvent(t *testing.T) {
 }
 
 func TestAClientThatHangsUpOverHTTP2DoesNotLoseTheEvent(t *testing.T) {
+	overTransports(t, testAClientThatHangsUpOverHTTP2DoesNotLoseTheEvent)
+}
+
+func testAClientThatHangsUpOverHTTP2DoesNotLoseTheEvent(t *testing.T) {
 	l := newLeaver()
 	s, p := capturing(t, contacts, serve(t, l.ServeHTTP), nil)
 	transport := NewTransport(TransportOptions{H2C: true})
@@ -93,6 +101,10 @@ func TestAClientThatHangsUpOverHTTP2DoesNotLoseTheEvent(t *testing.T) {
 }
 
 func TestADetachedRequestEndsWithItsGrace(t *testing.T) {
+	overTransports(t, testADetachedRequestEndsWithItsGrace)
+}
+
+func testADetachedRequestEndsWithItsGrace(t *testing.T) {
 	l := newLeaver()
 	s, p := capturing(t, contacts, serve(t, l.ServeHTTP), func(o *Options) { o.DetachGrace = time.Millisecond })
 	l.leave(t, s)
@@ -105,6 +117,10 @@ func TestADetachedRequestEndsWithItsGrace(t *testing.T) {
 }
 
 func TestOverTheMostDetachedRequestsEndWithTheirClients(t *testing.T) {
+	overTransports(t, testOverTheMostDetachedRequestsEndWithTheirClients)
+}
+
+func testOverTheMostDetachedRequestsEndWithTheirClients(t *testing.T) {
 	l := newLeaver()
 	s, p := capturing(t, contacts, serve(t, l.ServeHTTP), func(o *Options) { o.MaxDetached, o.DetachGrace = 1, time.Hour })
 	l.leave(t, s)
@@ -122,6 +138,10 @@ func TestOverTheMostDetachedRequestsEndWithTheirClients(t *testing.T) {
 }
 
 func TestOnlyWhatMayBecomeAnEventOutlivesItsClient(t *testing.T) {
+	overTransports(t, testOnlyWhatMayBecomeAnEventOutlivesItsClient)
+}
+
+func testOnlyWhatMayBecomeAnEventOutlivesItsClient(t *testing.T) {
 	for name, rules := range map[string]string{
 		"a read":         "rules: [{on: GET /x, emit: x.y}]",
 		"a stream":       "rules: [{on: POST /stream, emit: x.y}]",
@@ -155,6 +175,10 @@ func TestOnlyWhatMayBecomeAnEventOutlivesItsClient(t *testing.T) {
 }
 
 func TestADetachedRequestEndsOnceItCannotBecomeAnEvent(t *testing.T) {
+	overTransports(t, testADetachedRequestEndsOnceItCannotBecomeAnEvent)
+}
+
+func testADetachedRequestEndsOnceItCannotBecomeAnEvent(t *testing.T) {
 	answer, arrived, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	upstream := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)
@@ -189,6 +213,10 @@ func answerFor(w http.ResponseWriter, path string) {
 }
 
 func TestAClientThatLeavesWhileTheEventIsPublishedDoesNotLoseIt(t *testing.T) {
+	overTransports(t, testAClientThatLeavesWhileTheEventIsPublishedDoesNotLoseIt)
+}
+
+func testAClientThatLeavesWhileTheEventIsPublishedDoesNotLoseIt(t *testing.T) {
 	s, p := capturing(t, contacts, serve(t, created(`{"id":7}`)), nil)
 	p.entered, p.release = make(chan struct{}), make(chan struct{})
 	conn := dial(t, s.addr)
@@ -202,6 +230,10 @@ func TestAClientThatLeavesWhileTheEventIsPublishedDoesNotLoseIt(t *testing.T) {
 }
 
 func TestAPublisherThatFailsDoesNotHurtTheAPI(t *testing.T) {
+	overTransports(t, testAPublisherThatFailsDoesNotHurtTheAPI)
+}
+
+func testAPublisherThatFailsDoesNotHurtTheAPI(t *testing.T) {
 	for reason, err := range map[string]error{"nowhere": fmt.Errorf("full: %w", events.ErrNowhere), "error": io.ErrClosedPipe} {
 		s, p := capturing(t, contacts, serve(t, created(`{"id":7}`)), nil)
 		p.err = err
@@ -213,6 +245,10 @@ func TestAPublisherThatFailsDoesNotHurtTheAPI(t *testing.T) {
 }
 
 func TestWaitIsForTheEventOfAnHTTP2ClientThatHasLeft(t *testing.T) {
+	overTransports(t, testWaitIsForTheEventOfAnHTTP2ClientThatHasLeft)
+}
+
+func testWaitIsForTheEventOfAnHTTP2ClientThatHasLeft(t *testing.T) {
 	l := newLeaver()
 	s, p := capturing(t, contacts, serve(t, l.ServeHTTP), nil)
 	transport := NewTransport(TransportOptions{H2C: true})

@@ -79,15 +79,23 @@ func (x *exchange) bodyError() error {
 	return nil
 }
 
-// closeIfUnread ends the client's connection with this response where its
-// request has not been read to the end. Otherwise net/http would read the rest
-// itself before replying, to make ready for the next request: away from under
-// an upstream that answers while it still reads. HTTP/2 has streams for that.
+// closeIfDue ends the client's connection with this response where what follows
+// on it cannot be told for sure, or is not there yet.
 //
-// ResponseController.EnableFullDuplex looks like the way to say so, but with it
-// net/http takes what follows a malformed body for the next request.
-func (x *exchange) closeIfUnread() {
-	if x.body != nil && !x.body.ended.Load() && x.inbound.ProtoMajor == 1 {
+// Where the request has not been read to the end, net/http would otherwise read
+// the rest itself before replying, to make ready for the next request: away from
+// under an upstream that answers while it still reads. HTTP/2 has streams for
+// that. ResponseController.EnableFullDuplex looks like the way to say so, but
+// with it net/http takes what follows a malformed body for the next request.
+//
+// An HTTP/1.0 client may ask to keep its connection, but HTTP/1.0 has no
+// Transfer-Encoding: net/http drops one without a word, and what follows is then
+// a body to some and a request to others (RFC 9112 §6.1).
+func (x *exchange) closeIfDue() {
+	if x.inbound.ProtoMajor != 1 {
+		return
+	}
+	if x.inbound.ProtoMinor == 0 || x.body != nil && !x.body.ended.Load() {
 		x.writer.Header().Set("Connection", "close")
 	}
 }

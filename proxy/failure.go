@@ -64,10 +64,10 @@ func (p *Proxy) handleError(_ http.ResponseWriter, out *http.Request, err error)
 // fail writes the failure as a problem (RFC 9457).
 func (p *Proxy) fail(x *exchange, f failure, err error) {
 	x.status, x.outcome, x.reason = f.status, f.outcome, reasonOf(err)
-	x.closeIfUnread()
+	x.closeIfDue()
 	h := x.writer.Header()
-	if x.inbound.Method == http.MethodConnect {
-		h.Set("Connection", "close") // what follows a CONNECT need not be HTTP
+	if f.status == http.StatusNotImplemented {
+		h.Set("Connection", "close") // what follows a CONNECT need not be HTTP/1.1
 	}
 	if f.status == statusClientGone {
 		x.writer.WriteHeader(f.status) // or net/http would call it a 200

@@ -28,7 +28,9 @@ func problemOf(t *testing.T, res *http.Response, status int) {
 	}
 }
 
-func TestAnUnreachableUpstreamIs502(t *testing.T) {
+func TestAnUnreachableUpstreamIs502(t *testing.T) { overTransports(t, testAnUnreachableUpstreamIs502) }
+
+func testAnUnreachableUpstreamIs502(t *testing.T) {
 	s := setUp(t, Options{Upstream: parse(t, "http://"+closedPort(t))})
 	res, err := s.client.Post(s.url+"/contacts?token=secret", "text/plain", strings.NewReader("x"))
 	if err != nil {
@@ -51,7 +53,11 @@ func closedPort(t *testing.T) string {
 }
 
 func TestASlowUpstreamIs504WhereTheTransportSaysSo(t *testing.T) {
-	transport := NewTransport(TransportOptions{ResponseHeaderTimeout: time.Millisecond})
+	overTransports(t, testASlowUpstreamIs504WhereTheTransportSaysSo)
+}
+
+func testASlowUpstreamIs504WhereTheTransportSaysSo(t *testing.T) {
+	transport := transportUnderTest(TransportOptions{ResponseHeaderTimeout: time.Millisecond})
 	t.Cleanup(transport.CloseIdleConnections)
 	upstream := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	s := setUp(t, Options{Upstream: upstream, Transport: transport})
@@ -62,7 +68,9 @@ func TestASlowUpstreamIs504WhereTheTransportSaysSo(t *testing.T) {
 	problemOf(t, res, http.StatusGatewayTimeout)
 }
 
-func TestATooLargeRequestIs413(t *testing.T) {
+func TestATooLargeRequestIs413(t *testing.T) { overTransports(t, testATooLargeRequestIs413) }
+
+func testATooLargeRequestIs413(t *testing.T) {
 	upstream := serve(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
 	o := Options{Upstream: upstream}
 	limited := httptest.NewServer(http.MaxBytesHandler(newStand(t, &o).proxy, 10))
@@ -74,7 +82,9 @@ func TestATooLargeRequestIs413(t *testing.T) {
 	problemOf(t, res, http.StatusRequestEntityTooLarge)
 }
 
-func TestAMalformedRequestBodyIs400(t *testing.T) {
+func TestAMalformedRequestBodyIs400(t *testing.T) { overTransports(t, testAMalformedRequestBodyIs400) }
+
+func testAMalformedRequestBodyIs400(t *testing.T) {
 	upstream := serve(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
 	s := setUp(t, Options{Upstream: upstream})
 	got := converse(t, s.addr, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nnonsense\r\n")
@@ -85,6 +95,10 @@ func TestAMalformedRequestBodyIs400(t *testing.T) {
 }
 
 func TestAnUpstreamThatDiesBeforeItsHeadersIs502AndItsOutcomeUnknown(t *testing.T) {
+	overTransports(t, testAnUpstreamThatDiesBeforeItsHeadersIs502AndItsOutcomeUnknown)
+}
+
+func testAnUpstreamThatDiesBeforeItsHeadersIs502AndItsOutcomeUnknown(t *testing.T) {
 	for name, answer := range map[string]func(net.Conn){"silence": nil, "half a head": say("HTTP/1.1 200 OK\r\nX-Se"), "nonsense": say("my secret\r\n\r\n")} {
 		t.Run(name, func(t *testing.T) {
 			upstream := serveRaw(t, answer)
@@ -104,6 +118,10 @@ func TestAnUpstreamThatDiesBeforeItsHeadersIs502AndItsOutcomeUnknown(t *testing.
 }
 
 func TestAReadHasNoOutcomeToBeUnknown(t *testing.T) {
+	overTransports(t, testAReadHasNoOutcomeToBeUnknown)
+}
+
+func testAReadHasNoOutcomeToBeUnknown(t *testing.T) {
 	s, _ := capturing(t, named, serveRaw(t, nil).url, nil)
 	res, err := s.client.Get(s.url + "/7")
 	if err != nil {
@@ -117,6 +135,10 @@ func TestAReadHasNoOutcomeToBeUnknown(t *testing.T) {
 }
 
 func TestAnUpstreamThatWasNeverReachedHasAKnownOutcome(t *testing.T) {
+	overTransports(t, testAnUpstreamThatWasNeverReachedHasAKnownOutcome)
+}
+
+func testAnUpstreamThatWasNeverReachedHasAKnownOutcome(t *testing.T) {
 	s, _ := capturing(t, contacts, parse(t, "http://"+closedPort(t)), nil)
 	res, err := s.client.Post(s.url+"/contacts", "application/json", strings.NewReader("{}"))
 	if err != nil {
@@ -132,6 +154,10 @@ func TestAnUpstreamThatWasNeverReachedHasAKnownOutcome(t *testing.T) {
 // What a client sees of an upstream that dies midway: what it had said, and
 // then a break, never a clean end.
 func TestAnUpstreamThatDiesMidwayLooksAsItDoesDirectly(t *testing.T) {
+	overTransports(t, testAnUpstreamThatDiesMidwayLooksAsItDoesDirectly)
+}
+
+func testAnUpstreamThatDiesMidwayLooksAsItDoesDirectly(t *testing.T) {
 	big := strings.Repeat("x", 100_000)
 	for name, answer := range map[string]string{
 		"with a length":     "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nX-A: 1\r\n\r\nhalf",
@@ -168,6 +194,10 @@ func TestAnUpstreamThatDiesMidwayLooksAsItDoesDirectly(t *testing.T) {
 }
 
 func TestAClientThatLeavesEndsItsRequestAtTheUpstream(t *testing.T) {
+	overTransports(t, testAClientThatLeavesEndsItsRequestAtTheUpstream)
+}
+
+func testAClientThatLeavesEndsItsRequestAtTheUpstream(t *testing.T) {
 	for name, request := range map[string]string{
 		"unmatched":       "POST /other HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
 		"while uploading": "POST /contacts HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf",
@@ -194,6 +224,10 @@ func TestAClientThatLeavesEndsItsRequestAtTheUpstream(t *testing.T) {
 }
 
 func TestAClientThatOnlyStoppedSendingIsNotToldOfASuccess(t *testing.T) {
+	overTransports(t, testAClientThatOnlyStoppedSendingIsNotToldOfASuccess)
+}
+
+func testAClientThatOnlyStoppedSendingIsNotToldOfASuccess(t *testing.T) {
 	arrived := make(chan struct{})
 	upstream := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		close(arrived)
@@ -224,6 +258,10 @@ func TestAPanicThatAbortsIsPassedOn(t *testing.T) {
 }
 
 func TestWhatFollowsAnUnreadBodyIsNoRequest(t *testing.T) {
+	overTransports(t, testWhatFollowsAnUnreadBodyIsNoRequest)
+}
+
+func testWhatFollowsAnUnreadBodyIsNoRequest(t *testing.T) {
 	upstream := serveRaw(t, say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
 	s := setUp(t, Options{Upstream: upstream.url})
 	conn := dial(t, s.addr)

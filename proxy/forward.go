@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -69,10 +70,27 @@ func dropH2CUpgrade(h http.Header) {
 	}
 }
 
+// checkResponse answers what makes a response impossible to pass on, though it
+// could be parsed. Answered an error, ReverseProxy closes the response's
+// connection, which it does not for a switch that nobody asked for.
+func checkResponse(res *http.Response) error {
+	if res.StatusCode < http.StatusContinue { // as net/http reads "000" and "+20"; writing it panics
+		return errors.New("the upstream answered a status that is none")
+	}
+	asked := res.Request.Header.Get("Upgrade")
+	if res.StatusCode == http.StatusSwitchingProtocols && (asked == "" || !strings.EqualFold(asked, res.Header.Get("Upgrade"))) {
+		return errors.New("the upstream switched protocols unasked")
+	}
+	return nil
+}
+
 // respond sees each response after its headers and before the client does.
 // For a matched exchange it returns once the event is safe.
 func (p *Proxy) respond(res *http.Response) error {
 	x := exchangeOf(res.Request.Context())
+	if err := checkResponse(res); err != nil {
+		return err
+	}
 	x.status, x.length, x.outcome = res.StatusCode, res.ContentLength, "forwarded"
 	if _, typed := res.Header["Content-Type"]; !typed {
 		x.writer.Header()["Content-Type"] = nil // net/http would guess one
@@ -80,7 +98,7 @@ func (p *Proxy) respond(res *http.Response) error {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		x.leave() // a tunnel has no event to come, and may stay open for days
 	} else {
-		x.closeIfUnread()
+		x.closeIfDue()
 	}
 	p.revoked(x, res.StatusCode)
 	if x.capture != nil {

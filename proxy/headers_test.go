@@ -32,7 +32,9 @@ func sent(t *testing.T, o Options, lines ...string) http.Header {
 
 func loopback() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }
 
-func TestHeadersGoThroughAsTheyCame(t *testing.T) {
+func TestHeadersGoThroughAsTheyCame(t *testing.T) { overTransports(t, testHeadersGoThroughAsTheyCame) }
+
+func testHeadersGoThroughAsTheyCame(t *testing.T) {
 	got := sent(t, Options{}, "X-Twice: b", "Accept: x/y", "X-Twice: a", "X-Twice: b", "X-Empty:", "Authorization: Bearer x", "Cookie: a=b; c=d",
 		"Te: trailers", "Accept-Encoding: br;q=0.1", "X_Under_Score: 1", "Connection: close")
 	want := http.Header{
@@ -46,6 +48,10 @@ func TestHeadersGoThroughAsTheyCame(t *testing.T) {
 }
 
 func TestAStrangersForwardedHeadersAreReplaced(t *testing.T) {
+	overTransports(t, testAStrangersForwardedHeadersAreReplaced)
+}
+
+func testAStrangersForwardedHeadersAreReplaced(t *testing.T) {
 	for _, trusted := range [][]netip.Prefix{nil, {netip.MustParsePrefix("10.0.0.0/8")}} {
 		got := sent(t, Options{TrustedProxies: trusted}, "Forwarded: for=1.2.3.4", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-For: 5.6.7.8",
 			"X-Forwarded-Host: evil", "X-Forwarded-Proto: https", "X_Forwarded_For: 6.6.6.6", "X-Forwarded_host: evil", "Connection: close")
@@ -57,6 +63,10 @@ func TestAStrangersForwardedHeadersAreReplaced(t *testing.T) {
 }
 
 func TestATrustedProxysForwardedHeadersAreKeptAndExtended(t *testing.T) {
+	overTransports(t, testATrustedProxysForwardedHeadersAreKeptAndExtended)
+}
+
+func testATrustedProxysForwardedHeadersAreKeptAndExtended(t *testing.T) {
 	for _, trusted := range []string{"127.0.0.0/8", "::ffff:127.0.0.1/128"} {
 		got := sent(t, Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix(trusted)}}, "Forwarded: for=1.2.3.4", "X-Forwarded-For: 1.2.3.4",
 			"X-Forwarded-For: 5.6.7.8", "X-Forwarded-Host: shop.example", "X-Forwarded-Proto: https", "Connection: close")
@@ -71,6 +81,10 @@ func TestATrustedProxysForwardedHeadersAreKeptAndExtended(t *testing.T) {
 }
 
 func TestConnectionCannotTakeAwayWhatTheProxySets(t *testing.T) {
+	overTransports(t, testConnectionCannotTakeAwayWhatTheProxySets)
+}
+
+func testConnectionCannotTakeAwayWhatTheProxySets(t *testing.T) {
 	for _, trusted := range [][]netip.Prefix{nil, loopback()} {
 		got := sent(t, Options{TrustedProxies: trusted}, "Connection: close, X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto, X-Hop",
 			"X-Hop: 1", "Keep-Alive: 5", "Proxy-Connection: keep-alive")
@@ -81,7 +95,26 @@ func TestConnectionCannotTakeAwayWhatTheProxySets(t *testing.T) {
 	}
 }
 
+func TestConnectionTakesAwayOnlyItsSendersOwnFields(t *testing.T) {
+	overTransports(t, testConnectionTakesAwayOnlyItsSendersOwnFields)
+}
+
+func testConnectionTakesAwayOnlyItsSendersOwnFields(t *testing.T) {
+	// RFC 9110 §7.6.1 has us take away what it names; the client could as well
+	// not have sent it. The request stays framed and routed as it was.
+	got := sent(t, Options{}, "Connection: close, Authorization, Cookie, Host, Content-Length, Transfer-Encoding, Te, Connection, ü", "Connection: X-Two",
+		"Authorization: Bearer x", "Cookie: a=b", "X-Two: 2", "X-Three: 3", "Content-Length: 0")
+	want := http.Header{"Host": {"api.example"}, "X-Three": {"3"}, forwardedFor: {"127.0.0.1"}, forwardedHost: {"api.example"}, forwardedProto: {"http"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
 func TestAnUpgradeToH2CIsNotPassedOn(t *testing.T) {
+	overTransports(t, testAnUpgradeToH2CIsNotPassedOn)
+}
+
+func testAnUpgradeToH2CIsNotPassedOn(t *testing.T) {
 	got := sent(t, Options{}, "Connection: Upgrade, HTTP2-Settings, close", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
 	for _, name := range []string{"Connection", "Upgrade", "Http2-Settings"} {
 		if got[name] != nil {
@@ -91,6 +124,10 @@ func TestAnUpgradeToH2CIsNotPassedOn(t *testing.T) {
 }
 
 func TestNobodyTellsTheUpstreamWhoTheyAreButATrustedProxy(t *testing.T) {
+	overTransports(t, testNobodyTellsTheUpstreamWhoTheyAreButATrustedProxy)
+}
+
+func testNobodyTellsTheUpstreamWhoTheyAreButATrustedProxy(t *testing.T) {
 	strip := func(trusted []netip.Prefix) http.Header {
 		chain, err := identity.New(identity.Options{Entries: []identity.Entry{{Kind: identity.KindHeader, Header: "X-User"}}, TrustedProxies: trusted})
 		if err != nil {
@@ -107,6 +144,10 @@ func TestNobodyTellsTheUpstreamWhoTheyAreButATrustedProxy(t *testing.T) {
 }
 
 func TestResponsesComeBackAsTheyWere(t *testing.T) {
+	overTransports(t, testResponsesComeBackAsTheyWere)
+}
+
+func testResponsesComeBackAsTheyWere(t *testing.T) {
 	for name, answer := range map[string]string{
 		"repeated headers": "HTTP/1.1 200 OK\r\nSet-Cookie: b=1\r\nSet-Cookie: a=2\r\nSet-Cookie: b=1\r\nX-Empty:\r\nContent-Length: 2\r\n\r\nhi",
 		"no content type":  "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<html>sniff it!",
@@ -175,6 +216,10 @@ func digest(t *testing.T, text string) message {
 }
 
 func TestRequestTrailersReachTheUpstream(t *testing.T) {
+	overTransports(t, testRequestTrailersReachTheUpstream)
+}
+
+func testRequestTrailersReachTheUpstream(t *testing.T) {
 	for name, announced := range map[string]string{"announced": "Trailer: X-Sum\r\n", "unannounced": ""} {
 		t.Run(name, func(t *testing.T) {
 			bodies := make(chan string, 1)

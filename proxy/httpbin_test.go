@@ -15,6 +15,10 @@ import (
 // TestAnAPIAnswersThroughTheProxyAsItDoesDirectly asks go-httpbin the same
 // twice.
 func TestAnAPIAnswersThroughTheProxyAsItDoesDirectly(t *testing.T) {
+	overTransports(t, testAnAPIAnswersThroughTheProxyAsItDoesDirectly)
+}
+
+func testAnAPIAnswersThroughTheProxyAsItDoesDirectly(t *testing.T) {
 	upstream := serve(t, httpbin.New().ServeHTTP)
 	// Everything is captured, so that the holding is compared as well.
 	s, _ := capturing(t, `

@@ -139,7 +139,7 @@ func setUp(t testing.TB, o Options) *stand {
 	t.Helper()
 	s := newStand(t, &o)
 	server := httptest.NewUnstartedServer(s.proxy)
-	server.Config = NewServer(ServerOptions{Handler: s.proxy})
+	server.Config = NewServer(ServerOptions{Handler: s.proxy, Log: o.Log})
 	server.Start()
 	t.Cleanup(func() {
 		server.Close()
@@ -159,7 +159,7 @@ func (s *stand) rest(t testing.TB) {
 
 func newStand(t testing.TB, o *Options) *stand {
 	t.Helper()
-	transport := NewTransport(TransportOptions{})
+	transport := transportUnderTest(TransportOptions{})
 	if o.Transport == nil {
 		o.Transport = transport
 	}
@@ -177,7 +177,7 @@ func newStand(t testing.TB, o *Options) *stand {
 }
 
 // newClient follows no redirects: they are part of what is looked at.
-func newClient(t testing.TB, transport *http.Transport) *http.Client {
+func newClient(t testing.TB, transport Transport) *http.Client {
 	t.Helper()
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

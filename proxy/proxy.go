@@ -240,6 +240,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.enter(&p.exchanges)
 	defer x.leave()
 	defer p.record(x)
+	x.closeIfDue()
 	if f, refused := refusal(r); refused {
 		p.fail(x, f, nil)
 		return
@@ -252,12 +253,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // refusal says what no origin server is asked for. CONNECT makes tunnels, and
-// we are no forward proxy (RFC 9110 §9.3.6); "GET mailto:me HTTP/1.1" names
+// we are no forward proxy (RFC 9110 §9.3.6); PRI begins the preface of HTTP/2
+// and is no request (RFC 9113 §3.4); "GET mailto:me HTTP/1.1" names
 // nothing that could be forwarded (RFC 9112 §3.2).
 func refusal(r *http.Request) (failure, bool) {
 	switch {
 	case r.Method == http.MethodConnect:
 		return failure{status: http.StatusNotImplemented, outcome: "refused", detail: "CONNECT is not supported."}, true
+	case r.Method == "PRI":
+		return failure{status: http.StatusNotImplemented, outcome: "refused", detail: "PRI is not supported."}, true
 	case r.URL.Opaque != "":
 		return failure{status: http.StatusBadRequest, outcome: "refused", detail: "The request target is not a path."}, true
 	}

@@ -17,6 +17,7 @@ func (p *Proxy) watchBody(x *exchange, out *http.Request) {
 		}
 		out.Trailer = body.trailer
 		body.clean = func() {
+			dropMisplaced(body.trailer)
 			p.dropForwarded(body.trailer, x.inbound.RemoteAddr)
 			p.strip(&http.Request{Header: body.trailer, RemoteAddr: x.inbound.RemoteAddr})
 		}

@@ -40,6 +40,10 @@ func (s *stand) postNamed(t *testing.T) *http.Response {
 }
 
 func TestAResponseThatComesToAHaltStreamsOnWithItsEventPublished(t *testing.T) {
+	overTransports(t, testAResponseThatComesToAHaltStreamsOnWithItsEventPublished)
+}
+
+func testAResponseThatComesToAHaltStreamsOnWithItsEventPublished(t *testing.T) {
 	goOn := make(chan struct{})
 	s, p := capturing(t, named, serve(t, halting(goOn)), func(o *Options) { o.HoldStall = time.Millisecond })
 	res := s.postNamed(t)
@@ -59,6 +63,10 @@ func TestAResponseThatComesToAHaltStreamsOnWithItsEventPublished(t *testing.T) {
 }
 
 func TestAResponseThatNeverStopsIsNotHeldForever(t *testing.T) {
+	overTransports(t, testAResponseThatNeverStopsIsNotHeldForever)
+}
+
+func testAResponseThatNeverStopsIsNotHeldForever(t *testing.T) {
 	dripping := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		for r.Context().Err() == nil {
@@ -78,6 +86,10 @@ func TestAResponseThatNeverStopsIsNotHeldForever(t *testing.T) {
 }
 
 func TestAClientThatLeavesAHaltingResponseLeavesNothingBehind(t *testing.T) {
+	overTransports(t, testAClientThatLeavesAHaltingResponseLeavesNothingBehind)
+}
+
+func testAClientThatLeavesAHaltingResponseLeavesNothingBehind(t *testing.T) {
 	s, p := capturing(t, named, serve(t, halting(nil)), func(o *Options) { o.HoldStall = time.Millisecond })
 	res := s.postNamed(t)
 	p.one(t)
@@ -91,6 +103,10 @@ func TestAClientThatLeavesAHaltingResponseLeavesNothingBehind(t *testing.T) {
 const loginAndContacts = "resources: {contact: /contacts}\nrules: [{on: POST /login, emit: user.login, when: {request.body.kind: person}}]\n"
 
 func TestStrangersWithLargeClaimsTakeNobodysBudget(t *testing.T) {
+	overTransports(t, testStrangersWithLargeClaimsTakeNobodysBudget)
+}
+
+func testStrangersWithLargeClaimsTakeNobodysBudget(t *testing.T) {
 	upstream := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err == nil {
 			created(`{"id":7}`)(w, r)

@@ -19,6 +19,10 @@ import (
 )
 
 func TestEventStreamsArriveEventByEvent(t *testing.T) {
+	overTransports(t, testEventStreamsArriveEventByEvent)
+}
+
+func testEventStreamsArriveEventByEvent(t *testing.T) {
 	for _, rules := range []string{"rules: [{on: GET /other, emit: a.b}]", "rules: [{on: POST /events, emit: a.b}]"} {
 		next := make(chan struct{})
 		upstream := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -49,6 +53,10 @@ func TestEventStreamsArriveEventByEvent(t *testing.T) {
 }
 
 func TestASlowBodyWithALengthIsNotHeldBack(t *testing.T) {
+	overTransports(t, testASlowBodyWithALengthIsNotHeldBack)
+}
+
+func testASlowBodyWithALengthIsNotHeldBack(t *testing.T) {
 	next := make(chan struct{})
 	upstream := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "2")
@@ -74,6 +82,10 @@ func TestASlowBodyWithALengthIsNotHeldBack(t *testing.T) {
 }
 
 func TestEarlyHintsArriveBeforeTheResponse(t *testing.T) {
+	overTransports(t, testEarlyHintsArriveBeforeTheResponse)
+}
+
+func testEarlyHintsArriveBeforeTheResponse(t *testing.T) {
 	hinted := make(chan struct{})
 	upstream := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</style.css>")
@@ -97,7 +109,9 @@ func TestEarlyHintsArriveBeforeTheResponse(t *testing.T) {
 	res.Body.Close()
 }
 
-func TestWebSocketsEcho(t *testing.T) {
+func TestWebSocketsEcho(t *testing.T) { overTransports(t, testWebSocketsEcho) }
+
+func testWebSocketsEcho(t *testing.T) {
 	upstream := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
@@ -136,6 +150,10 @@ func TestWebSocketsEcho(t *testing.T) {
 }
 
 func TestAnUpstreamMayAnswerWhileItStillReads(t *testing.T) {
+	overTransports(t, testAnUpstreamMayAnswerWhileItStillReads)
+}
+
+func testAnUpstreamMayAnswerWhileItStillReads(t *testing.T) {
 	upstream := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		for lines := bufio.NewScanner(r.Body); lines.Scan(); {
@@ -161,7 +179,9 @@ func TestAnUpstreamMayAnswerWhileItStillReads(t *testing.T) {
 	}
 }
 
-func TestTheClientsConnectionIsKept(t *testing.T) {
+func TestTheClientsConnectionIsKept(t *testing.T) { overTransports(t, testTheClientsConnectionIsKept) }
+
+func testTheClientsConnectionIsKept(t *testing.T) {
 	s, p := capturing(t, contacts, serve(t, created(`{"id":7}`)), nil)
 	for i := range 20 {
 		var body io.Reader = strings.NewReader("{}")
@@ -187,6 +207,10 @@ func TestTheClientsConnectionIsKept(t *testing.T) {
 }
 
 func TestExpectContinueIsTheUpstreamsToDecide(t *testing.T) {
+	overTransports(t, testExpectContinueIsTheUpstreamsToDecide)
+}
+
+func testExpectContinueIsTheUpstreamsToDecide(t *testing.T) {
 	t.Run("go on", func(t *testing.T) {
 		s := setUp(t, Options{Upstream: serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })})
 		conn := dial(t, s.addr)

@@ -12,6 +12,10 @@ import (
 var ourHeaders = []string{forwardedFor, forwardedHost, forwardedProto, "Connection"}
 
 func TestTheUpstreamGetsTheVeryBytesOfTheRequestTarget(t *testing.T) {
+	overTransports(t, testTheUpstreamGetsTheVeryBytesOfTheRequestTarget)
+}
+
+func testTheUpstreamGetsTheVeryBytesOfTheRequestTarget(t *testing.T) {
 	for _, target := range []string{
 		"/", "/contacts", "/contacts/", "//", "///", "//contacts", "/contacts//1", "/a/./b", "/a/../b", "/../..", "/.", "/a/..",
 		"/%2F", "/a%2Fb", "/%2e%2e/x", "/%2E/", "/%7Eme", "/~me", "/a%20b", "/a+b", "/a;b=c;d", "/a,b", "/a:b", "/a@b", "/a=b&c",
@@ -34,6 +38,10 @@ func TestTheUpstreamGetsTheVeryBytesOfTheRequestTarget(t *testing.T) {
 }
 
 func TestRequestTargetsThatCannotGoOutAsTheyCame(t *testing.T) {
+	overTransports(t, testRequestTargetsThatCannotGoOutAsTheyCame)
+}
+
+func testRequestTargetsThatCannotGoOutAsTheyCame(t *testing.T) {
 	for target, want := range map[string]string{
 		"//a|b":                         "GET //a%7Cb HTTP/1.1",     // see upstream.direct
 		"http://api.example/a%2Fb|c?d;": "GET /a%2Fb|c?d; HTTP/1.1", // RFC 9112 §3.2.2
@@ -50,6 +58,10 @@ func TestRequestTargetsThatCannotGoOutAsTheyCame(t *testing.T) {
 }
 
 func TestTheUpstreamsBasePathComesFirst(t *testing.T) {
+	overTransports(t, testTheUpstreamsBasePathComesFirst)
+}
+
+func testTheUpstreamsBasePathComesFirst(t *testing.T) {
 	for target, want := range map[string]string{
 		"/": "/v1%2F/", "/x": "/v1%2F/x", "//x": "/v1%2F//x", "//a|b": "/v1%2F//a|b", "/a%2Fb?c": "/v1%2F/a%2Fb?c", "*": "*",
 	} {
@@ -62,7 +74,9 @@ func TestTheUpstreamsBasePathComesFirst(t *testing.T) {
 	}
 }
 
-func TestMethodsGoThrough(t *testing.T) {
+func TestMethodsGoThrough(t *testing.T) { overTransports(t, testMethodsGoThrough) }
+
+func testMethodsGoThrough(t *testing.T) {
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE", "PROPFIND", "M-SEARCH", "get", "X!#"} {
 		upstream := serveRaw(t, say(emptyAnswer))
 		s := setUp(t, Options{Upstream: upstream.url, Rules: rulesOf(t, contacts), Publisher: newPublisher()})
@@ -74,6 +88,10 @@ func TestMethodsGoThrough(t *testing.T) {
 }
 
 func TestWhatNoOriginServerIsAskedForIsRefusedHere(t *testing.T) {
+	overTransports(t, testWhatNoOriginServerIsAskedForIsRefusedHere)
+}
+
+func testWhatNoOriginServerIsAskedForIsRefusedHere(t *testing.T) {
 	for request, want := range map[string]int{
 		"CONNECT api.example:443": http.StatusNotImplemented,
 		"CONNECT /rpc":            http.StatusNotImplemented,

@@ -37,3 +37,21 @@ func (t trailed) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// misplaced are fields that say how to read, route or authorize a message, and
+// mean nothing in its trailer (RFC 9110 §6.5.1). Some servers merge trailers into
+// the headers all the same.
+var misplaced = []string{
+	"Authorization", "Cache-Control", "Connection", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Cookie", "Expect", "Host",
+	"If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Keep-Alive", "Max-Forwards", "Pragma",
+	"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Range", "Set-Cookie", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Www-Authenticate",
+}
+
+func dropMisplaced(trailer http.Header) {
+	if len(trailer) == 0 {
+		return
+	}
+	for _, name := range misplaced {
+		delete(trailer, name)
+	}
+}

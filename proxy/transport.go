@@ -23,6 +23,8 @@ const (
 	// "Expect: 100-continue" before it is sent the body unasked.
 	expectContinueTimeout = time.Second
 	tlsHandshakeTimeout   = 10 * time.Second
+	// maxResponseHeaderBytes is as much as clients may send.
+	maxResponseHeaderBytes = DefaultMaxHeaderBytes
 	// A connection with HTTP/2 streams on it that has said nothing for this
 	// long is asked whether it is alive, and given up if it does not answer.
 	http2PingAfter   = 30 * time.Second
@@ -49,23 +51,31 @@ type TransportOptions struct {
 	IdleConnTimeout time.Duration
 }
 
+// Transport reaches the upstream.
+type Transport interface {
+	http.RoundTripper
+	// CloseIdleConnections closes what is kept for the next requests.
+	CloseIdleConnections()
+}
+
 // NewTransport makes a transport that adds nothing of its own: no compression,
 // no proxy from the environment. Call CloseIdleConnections when done with it.
-func NewTransport(o TransportOptions) *http.Transport {
+func NewTransport(o TransportOptions) Transport {
 	o = o.withDefaults()
 	dialer := &net.Dialer{Timeout: o.DialTimeout}
 	return &http.Transport{
-		DialContext:           dialer.DialContext,
-		TLSClientConfig:       &tls.Config{RootCAs: o.CA, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:   tlsHandshakeTimeout,
-		DisableCompression:    true,
-		MaxIdleConnsPerHost:   o.MaxIdleConnsPerHost,
-		IdleConnTimeout:       o.IdleConnTimeout,
-		ResponseHeaderTimeout: o.ResponseHeaderTimeout,
-		ExpectContinueTimeout: expectContinueTimeout,
-		ForceAttemptHTTP2:     true,
-		Protocols:             o.protocols(),
-		HTTP2:                 &http.HTTP2Config{SendPingTimeout: http2PingAfter, PingTimeout: http2PingTimeout},
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: o.CA, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    tlsHandshakeTimeout,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    o.MaxIdleConnsPerHost,
+		IdleConnTimeout:        o.IdleConnTimeout,
+		ResponseHeaderTimeout:  o.ResponseHeaderTimeout,
+		ExpectContinueTimeout:  expectContinueTimeout,
+		ForceAttemptHTTP2:      true,
+		MaxResponseHeaderBytes: maxResponseHeaderBytes,
+		Protocols:              o.protocols(),
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: http2PingAfter, PingTimeout: http2PingTimeout},
 	}
 }
 

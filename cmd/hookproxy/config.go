@@ -45,6 +45,8 @@ type config struct {
 	certificate *tls.Certificate // nil for plain HTTP
 	upstreamCA  *x509.CertPool   // nil for the system's
 
+	maxConnections int // of clients
+
 	workers      int
 	drainTimeout time.Duration
 	logJSON      bool
@@ -96,6 +98,8 @@ func (r *settingReader) readFront(s settings, c *config) {
 		c.upstream = r.upstream(s.Upstream)
 		r.address("listen", s.Listen)
 		c.record = s.Record
+		r.upTo(maxConnections, "max-connections", s.MaxConnections)
+		c.maxConnections = s.MaxConnections
 		r.readTLS(s, c)
 	}
 	source := r.file("rules", s.Rules)

@@ -27,8 +27,9 @@ const defaultRules = "rules.yaml"
 // Upper bounds, far above what one process has use for: what is beyond them is
 // a slip of the hand that would take the memory, or Redis, down.
 const (
-	maxWorkers = 10_000
-	maxLanes   = 1024
+	maxWorkers     = 10_000
+	maxLanes       = 1024
+	maxConnections = 1_000_000
 	// minSpoolBytes is room for one event of the size that is captured by default.
 	minSpoolBytes = 1 << 20
 )
@@ -64,6 +65,8 @@ type settings struct {
 	TLSCert    string `name:"tls-cert" env:"HOOKPROXY_TLS_CERT" placeholder:"FILE" help:"Certificate to serve HTTPS with (PEM)."`
 	TLSKey     string `name:"tls-key" env:"HOOKPROXY_TLS_KEY" placeholder:"FILE" help:"Its key (PEM)."`
 	UpstreamCA string `name:"upstream-ca" env:"HOOKPROXY_UPSTREAM_CA" placeholder:"FILE" help:"Certificates to trust the upstream by, instead of the system's (PEM)."`
+
+	MaxConnections int `name:"max-connections" default:"10000" env:"HOOKPROXY_MAX_CONNECTIONS" help:"Clients' connections at once; one more waits."`
 
 	Workers      int           `default:"64" env:"HOOKPROXY_WORKERS" help:"Deliveries in flight at once in this process."`
 	DrainTimeout time.Duration `name:"drain-timeout" default:"30s" env:"HOOKPROXY_DRAIN_TIMEOUT" help:"How long stopping may take."`
