@@ -28,6 +28,7 @@ func (p *Publisher) Drain(ctx context.Context) (replayed int, err error) {
 }
 
 func (l *lane) drain(ctx context.Context) error {
+	defer l.sent.forget()
 	for failures := 0; l.queue.len() > 0; {
 		err := l.round(ctx)
 		if err == nil {

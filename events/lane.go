@@ -38,6 +38,7 @@ type lane struct {
 	client   redis.UniversalClient
 	queue    *queue // nil: no spool
 	deadline time.Duration
+	replicas int // how many must confirm; 0: none
 	log      *slog.Logger
 	metrics  *Metrics
 
@@ -54,11 +55,12 @@ type lane struct {
 	limit   int       // how many elements go together
 	strikes int       // how often Redis has refused the first one, alone
 	acked   []spooled // what Redis has and the spool has not let go of yet
+	sent    unconfirmed
 }
 
 func newLane(at layout.Lane, o Options) *lane {
 	l := &lane{
-		at: at, client: o.Client, deadline: o.Deadline, metrics: o.Metrics,
+		at: at, client: o.Client, deadline: o.Deadline, metrics: o.Metrics, replicas: o.Replicas,
 		log:    o.Log.With(slog.Int("lane", at.Number)),
 		behind: make(chan struct{}, 1),
 		limit:  maxReplay,
@@ -97,7 +99,7 @@ func (l *lane) commit(batch []*entry) {
 
 // keep makes elements safe, and answers where they are.
 func (l *lane) keep(elements []element) (string, error) {
-	redisErr := l.direct(elements)
+	tried, redisErr := l.direct(elements)
 	if redisErr == nil {
 		return toRedis, nil
 	}
@@ -105,8 +107,8 @@ func (l *lane) keep(elements []element) (string, error) {
 	if spoolErr == nil {
 		return toSpool, nil
 	}
-	if errors.Is(redisErr, errBehindSpool) {
-		// Out of order, but safe.
+	if !tried && (errors.Is(redisErr, errBehindSpool) || errors.Is(redisErr, ErrTooFewReplicas)) {
+		// Out of order, but with Redis.
 		if redisErr = l.pushOrTrip(elements); redisErr == nil {
 			return toRedis, nil
 		}
@@ -114,20 +116,23 @@ func (l *lane) keep(elements []element) (string, error) {
 	return "", fmt.Errorf("%w: redis: %w; spool: %w", ErrNowhere, redisErr, spoolErr)
 }
 
-// direct puts elements on the list if nothing is known to be in their way.
-func (l *lane) direct(elements []element) error {
+// direct puts elements on the list if nothing is known to be in their way, and
+// answers whether it has tried.
+func (l *lane) direct(elements []element) (tried bool, err error) {
 	if outage := l.outage.Load(); outage != nil {
-		return *outage
+		return false, *outage
 	}
 	if l.queue.len() > 0 {
-		return errBehindSpool
+		return false, errBehindSpool
 	}
-	return l.pushOrTrip(elements)
+	return true, l.pushOrTrip(elements)
 }
 
 func (l *lane) pushOrTrip(elements []element) error {
 	err := l.pushWithin(l.deadline, elements)
-	if err != nil {
+	// Without a spool an event that the master alone has is worth more than one
+	// that is nowhere, so that the next ones go there as well.
+	if err != nil && (l.queue != nil || !errors.Is(err, ErrTooFewReplicas)) {
 		l.trip(err)
 	}
 	return err
@@ -137,7 +142,11 @@ func (l *lane) pushOrTrip(elements []element) error {
 // find out when it is well again.
 func (l *lane) trip(err error) {
 	if l.outage.Swap(&err) == nil {
-		l.log.Warn("Redis does not take events", "spool", l.queue != nil, "error", err)
+		what := "Redis does not take events"
+		if errors.Is(err, ErrTooFewReplicas) {
+			what = "Redis' replicas are behind or away; the spool keeps a copy of each event until they have it"
+		}
+		l.log.Warn(what, "spool", l.queue != nil, "error", err)
 	}
 	l.wakeReplay()
 }

@@ -34,6 +34,11 @@ type Options struct {
 	// Deadline is how long Redis has to acknowledge a batch; zero means
 	// DefaultDeadline. A replay, for which nobody waits, has 20 times as long.
 	Deadline time.Duration
+	// Replicas is how many of Redis' replicas must have an event before it counts
+	// as safe, by WAIT; zero means that the master's acknowledgement is enough.
+	// Until they have it the spool keeps a copy. It wants a *redis.Client or a
+	// *redis.ClusterClient, and can wait in Deadline only.
+	Replicas int
 	// Log is where outages, losses and parked events are told. Nil: nowhere.
 	Log *slog.Logger
 	// Metrics is what counts. Nil: a registry that nobody reads.

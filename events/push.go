@@ -35,6 +35,10 @@ type element struct {
 // No elements at all prove that the lane's node answers and runs the script.
 // PING would not: a cluster client sends it to any node.
 func push(ctx context.Context, client redis.Scripter, lane layout.Lane, elements []element) (dropped int, err error) {
+	return publishScript.Run(ctx, client, lane, publishArgs(elements)...).Int()
+}
+
+func publishArgs(elements []element) []any {
 	events := make([]any, 1, 1+len(elements))
 	var parked []any
 	for _, e := range elements {
@@ -45,7 +49,7 @@ func push(ctx context.Context, client redis.Scripter, lane layout.Lane, elements
 		}
 	}
 	events[0] = len(events) - 1
-	return publishScript.Run(ctx, client, lane, append(events, parked...)...).Int()
+	return append(events, parked...)
 }
 
 // pushWithin is push with a deadline of its own. It takes no context from
@@ -53,14 +57,30 @@ func push(ctx context.Context, client redis.Scripter, lane layout.Lane, elements
 func (l *lane) pushWithin(deadline time.Duration, elements []element) error {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
-	dropped, err := push(ctx, l.client, l.at, elements)
+	dropped, err := l.push(ctx, elements)
+	l.tellDropped(dropped)
+	return err
+}
+
+func (l *lane) push(ctx context.Context, elements []element) (dropped int, err error) {
+	if l.replicas == 0 {
+		return push(ctx, l.client, l.at, elements)
+	}
+	node, err := l.master(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return l.pushReplicated(ctx, node, elements)
+}
+
+// tellDropped counts and logs parked elements that had to make room.
+func (l *lane) tellDropped(dropped int) {
 	if dropped > 0 {
 		l.metrics.dropped.Add(float64(dropped))
 		if count, due := l.dropped.add(dropped, time.Now()); due {
 			l.log.Error("too many events are parked: the oldest are gone", "count", count)
 		}
 	}
-	return err
 }
 
 // passing are the error codes of replies that tell of Redis' state and not of

@@ -126,6 +126,23 @@ func (q *queue) drop(batch []spooled) error {
 	return q.remove(batch, nil)
 }
 
+// dropThrough removes the oldest elements up to the one with the key last, n of
+// them at most, and answers whether there are more of them.
+func (q *queue) dropThrough(last []byte, n int) (more bool, err error) {
+	batch, err := q.read(nil, n, maxReplayBytes)
+	if err != nil {
+		return false, err
+	}
+	end := slices.IndexFunc(batch, func(e spooled) bool { return bytes.Compare(e.key, last) > 0 })
+	if end < 0 {
+		end, more = len(batch), len(batch) > 0
+	}
+	if end == 0 {
+		return false, nil
+	}
+	return more, q.drop(batch[:end])
+}
+
 // setAside moves an element to those refused.
 func (q *queue) setAside(e spooled) error {
 	return q.remove([]spooled{e}, func(tx *bolt.Tx, record []byte) error {

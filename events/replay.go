@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -36,6 +37,7 @@ const (
 // replay brings the lane's spooled elements to Redis whenever there are any,
 // and ends outages, until ctx is done.
 func (l *lane) replay(ctx context.Context) {
+	defer l.sent.forget()
 	l.wakeReplay() // for what an earlier process has left
 	for {
 		select {
@@ -59,12 +61,26 @@ func (l *lane) catchUp(ctx context.Context) {
 		if failures == 0 && ctx.Err() == nil {
 			l.log.Warn("replay of the spool waits", "spooled", l.queue.len(), "error", err)
 		}
-		limit := maxPause
-		if l.queue == nil {
-			limit = maxPauseWithoutSpool
-		}
-		pause.For(ctx, backOff(failures, limit, rand.Float64()))
+		l.rest(ctx, failures, err)
 		failures++
+	}
+}
+
+// rest waits before the next round, after a failure and so many before it. Where
+// only replicas are missing, Redis takes what is spooled meanwhile.
+func (l *lane) rest(ctx context.Context, failures int, why error) {
+	switch {
+	case errors.Is(why, ErrTooFewReplicas):
+		ctx, cancel := context.WithTimeout(ctx, backOff(failures, maxPauseForReplicas, rand.Float64()))
+		defer cancel()
+		select {
+		case <-l.behind:
+		case <-ctx.Done():
+		}
+	case l.queue == nil:
+		pause.For(ctx, backOff(failures, maxPauseWithoutSpool, rand.Float64()))
+	default:
+		pause.For(ctx, backOff(failures, maxPause, rand.Float64()))
 	}
 }
 
@@ -77,7 +93,7 @@ func backOff(failures int, limit time.Duration, random float64) time.Duration {
 
 // round replays one batch, and hands over to the group when little is left.
 func (l *lane) round(ctx context.Context) error {
-	if l.outage.Load() != nil {
+	if outage := l.outage.Load(); outage != nil && !errors.Is(*outage, ErrTooFewReplicas) {
 		if err := l.probe(ctx); err != nil {
 			return err
 		}
@@ -89,6 +105,10 @@ func (l *lane) round(ctx context.Context) error {
 	batch, err := l.replayBatch(maxReplayBytes, replayPatience*l.deadline)
 	if batch != nil {
 		return l.notTaken(ctx, batch, err)
+	}
+	if errors.Is(err, ErrTooFewReplicas) {
+		l.trip(err)
+		return err
 	}
 	if err != nil {
 		// It is the spool that fails, and Redis is well. What is published now
@@ -129,10 +149,13 @@ func (l *lane) handOver() error {
 // without a batch is the spool's. It does not stop midway with a context: what is
 // in flight is not to be repeated needlessly.
 func (l *lane) replayBatch(size int, deadline time.Duration) ([]spooled, error) {
+	if l.replicas > 0 {
+		return l.replayReplicated(size, deadline)
+	}
 	if err := l.forget(); err != nil {
 		return nil, err
 	}
-	batch, err := l.readable(size)
+	batch, err := l.readable(nil, size)
 	if err != nil || len(batch) == 0 {
 		return nil, err
 	}
@@ -163,9 +186,10 @@ func (l *lane) forget() error {
 	return nil
 }
 
-// readable answers the oldest elements; those that cannot be read are set aside.
-func (l *lane) readable(size int) ([]spooled, error) {
-	batch, err := l.queue.read(nil, l.limit, size)
+// readable answers the oldest elements behind the one with the key after; those
+// that cannot be read are set aside.
+func (l *lane) readable(after []byte, size int) ([]spooled, error) {
+	batch, err := l.queue.read(after, l.limit, size)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +210,7 @@ func (l *lane) readable(size int) ([]spooled, error) {
 // until that element stands alone, and after some tries it is set aside.
 func (l *lane) notTaken(ctx context.Context, batch []spooled, err error) error {
 	l.limit = max(len(batch)/2, 1)
-	if !refusal(err) || l.probe(ctx) != nil {
+	if len(batch) == 0 || !refusal(err) || l.probe(ctx) != nil {
 		l.trip(err)
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -32,6 +33,7 @@ type config struct {
 	layout     layout.Layout
 	spool      string // empty for none
 	record     string // empty for none
+	redisWait  int
 	spoolBytes int64
 	secrets    *subscriptions.Sealer // nil where secrets are kept as they are
 
@@ -149,11 +151,17 @@ func (r *settingReader) readStore(s settings, c *config) {
 	default:
 		c.spool = s.Spool
 	}
+	if c.redisWait = s.RedisWait; s.RedisWait < 0 || s.RedisWait > maxWait {
+		r.refuse("redis-wait", strconv.Itoa(s.RedisWait), "is not a number from 0 to %d", maxWait)
+	}
 	var ok bool
 	if c.spoolBytes, ok = rules.ParseSize(s.SpoolBytes); !ok || c.spoolBytes < minSpoolBytes {
 		r.refuse("spool-bytes", s.SpoolBytes, "is not a size of 1MiB or more, such as 512MiB or 4GiB")
 	}
 	if s.Redis == redisEmbedded {
+		if s.RedisWait > 0 {
+			r.refuse("redis-wait", strconv.Itoa(s.RedisWait), "asks for replicas, and --redis embedded has none")
+		}
 		if s.Role != roleAll {
 			r.refuse("redis", s.Redis, "lives inside one process and needs --role all, not %s", s.Role)
 		}

@@ -30,6 +30,7 @@ const (
 	maxWorkers     = 10_000
 	maxLanes       = 1024
 	maxConnections = 1_000_000
+	maxWait        = 16
 	// minSpoolBytes is room for one event of the size that is captured by default.
 	minSpoolBytes = 1 << 20
 )
@@ -47,6 +48,7 @@ type settings struct {
 	Lanes      int    `default:"1" env:"HOOKPROXY_LANES" help:"Hash slots that users are spread over; more than 1 on a cluster only, and fixed once used."`
 	SecretKey  string `name:"secret-key" env:"HOOKPROXY_SECRET_KEY" placeholder:"BASE64" help:"Key that subscriptions' secrets are kept encrypted with: 32 bytes in base64; several with commas, of which the first encrypts. Better set in the environment, where others do not see it."`
 	SigningKey string `name:"signing-key" env:"HOOKPROXY_SIGNING_KEY" placeholder:"BASE64" help:"Key that subscriptions' key pairs for v1a signatures are made from: 32 bytes in base64; several with commas, all of which sign. Better set in the environment, where others do not see it."`
+	RedisWait  int    `name:"redis-wait" default:"0" env:"HOOKPROXY_REDIS_WAIT" help:"How many Redis replicas must have an event before it counts as safe."`
 	Spool      string `default:"hookproxy.spool" env:"HOOKPROXY_SPOOL" placeholder:"FILE" help:"Where events wait while Redis is away; none to go without."`
 	SpoolBytes string `name:"spool-bytes" default:"1GiB" env:"HOOKPROXY_SPOOL_BYTES" placeholder:"SIZE" help:"How much the spool may hold."`
 

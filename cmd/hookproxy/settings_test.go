@@ -38,6 +38,8 @@ func TestABadSettingIsRefusedNamingKeyAndValue(t *testing.T) {
 		{[]string{"--upstream", "http://h:70000"}, `"http://h:70000" has a port`},
 		{[]string{"--spool", ""}, `--spool (HOOKPROXY_SPOOL): "" names no file`},
 		{[]string{"--spool-bytes", "1TB"}, `--spool-bytes (HOOKPROXY_SPOOL_BYTES): "1TB" is not a size of 1MiB or more`},
+		{[]string{"--redis-wait", "17"}, `--redis-wait (HOOKPROXY_REDIS_WAIT): "17" is not a number from 0 to 16`},
+		{[]string{"--redis-wait", "1", "--redis", "embedded"}, `"1" asks for replicas, and --redis embedded has none`},
 		{[]string{"--spool-bytes", "64KiB"}, `"64KiB" is not a size`},
 		{[]string{"--lanes", "1025"}, `"1025" is not a number from 1 to 1024`},
 		{[]string{"--workers", "10001"}, `"10001" is not a number from 1 to 10000`},

@@ -65,6 +65,10 @@ func (p *program) dialRedis(o *redis.UniversalOptions) func(context.Context, str
 func (p *program) newClient(options redis.UniversalOptions) redis.UniversalClient {
 	client := redis.NewUniversalClient(&options)
 	client.AddHook(p.watch)
+	if cluster, ok := client.(*redis.ClusterClient); ok {
+		// For commands sent to a node, which pass the cluster's own hook by.
+		cluster.OnNewNode(func(node *redis.Client) { node.AddHook(p.watch) })
+	}
 	p.closers.add(client.Close)
 	return client
 }
@@ -91,7 +95,7 @@ func (p *program) openPublisher(context.Context) error {
 	options := *p.config.redis
 	events.PublishOptions(&options)
 	p.publisher = events.NewPublisher(events.Options{
-		Client: p.newClient(options), Layout: p.config.layout, Spool: p.spool,
+		Client: p.newClient(options), Layout: p.config.layout, Spool: p.spool, Replicas: p.config.redisWait,
 		Log: p.log, Metrics: events.NewMetrics(p.registry),
 	})
 	return nil

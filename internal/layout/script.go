@@ -19,6 +19,15 @@ func NewScript(source string) Script {
 	return Script{redis.NewScript(laneLua + source)}
 }
 
+// Queue adds the script to a pipeline: by its hash, or whole after Redis has
+// answered NOSCRIPT, which in a pipeline is the caller's to see.
+func (s Script) Queue(ctx context.Context, pipe redis.Pipeliner, whole bool, lane Lane, args ...any) *redis.Cmd {
+	if whole {
+		return s.script.Eval(ctx, pipe, []string{lane.Prefix}, args...)
+	}
+	return s.script.EvalSha(ctx, pipe, []string{lane.Prefix}, args...)
+}
+
 // Run runs the script on a lane.
 func (s Script) Run(ctx context.Context, client redis.Scripter, lane Lane, args ...any) *redis.Cmd {
 	return s.script.Run(ctx, client, []string{lane.Prefix}, args...)

@@ -20,17 +20,18 @@ const startTimeout = 20 * time.Second
 // survives stop and start.
 type real struct {
 	path, addr, dir string
+	args            []string
 
 	mu  sync.Mutex
 	cmd *exec.Cmd
 	out bytes.Buffer
 }
 
-func newReal(t testing.TB, path string) *real {
+func newReal(t testing.TB, path string, args ...string) *real {
 	t.Helper()
-	r := &real{path: path, addr: freeAddr(t), dir: t.TempDir()}
+	r := &real{path: path, addr: freeAddr(t), dir: t.TempDir(), args: args}
 	r.start(t)
-	t.Cleanup(func() { r.stop(t) })
+	t.Cleanup(func() { r.kill(t) }) // not in order: a master would wait for its replicas
 	return r
 }
 
@@ -57,8 +58,9 @@ func (r *real) start(t testing.TB) {
 		t.Fatalf("split %s: %v", r.addr, err)
 	}
 	r.out.Reset()
-	r.cmd = exec.Command(r.path, "--bind", host, "--port", port, "--dir", r.dir,
-		"--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction")
+	r.cmd = exec.Command(r.path, append([]string{"--bind", host, "--port", port, "--dir", r.dir,
+		"--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction",
+		"--repl-diskless-sync-delay", "0"}, r.args...)...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	// Should the test binary die, its server must not outlive it.
 	r.cmd.SysProcAttr = dieWithParent()
@@ -89,12 +91,41 @@ func (r *real) awaitReady(t testing.TB) {
 // stop ends the process in order, so that the append-only file is complete.
 func (r *real) stop(t testing.TB) {
 	t.Helper()
+	r.end(syscall.SIGTERM)
+}
+
+// kill ends the process as kill -9 does.
+func (r *real) kill(t testing.TB) {
+	t.Helper()
+	r.end(syscall.SIGKILL)
+}
+
+func (r *real) end(how syscall.Signal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.cmd == nil {
 		return
 	}
-	_ = r.cmd.Process.Signal(syscall.SIGTERM)
-	_ = r.cmd.Wait() // its exit status says only that it was told to end
-	r.cmd = nil
+	ended := make(chan struct{})
+	go func() { // ends with the process, which is waited for below
+		_ = r.cmd.Wait() // its exit status says only that it was told to end
+		close(ended)
+	}()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		_ = r.cmd.Process.Signal(how) // it may have ended already
+		select {
+		case <-ended:
+			r.cmd = nil
+			return
+		case <-again.C: // while it writes a first append-only file it refuses to end
+		}
+	}
+}
+
+func (r *real) isStopped() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cmd == nil
 }

@@ -34,6 +34,17 @@ type process interface {
 // Stop takes the server away: connections break and new ones are refused.
 func (s *Server) Stop(t testing.TB) { t.Helper(); s.process.stop(t) }
 
+// Kill takes the server away as kill -9 does, where it is a process; a miniredis
+// stops.
+func (s *Server) Kill(t testing.TB) {
+	t.Helper()
+	if r, ok := s.process.(*real); ok {
+		r.kill(t)
+		return
+	}
+	s.process.stop(t)
+}
+
 // Start brings a stopped server back on the same address, with its data.
 func (s *Server) Start(t testing.TB) { t.Helper(); s.process.start(t) }
 
@@ -51,9 +62,16 @@ func Mini(t testing.TB) *Server {
 	return newServer(t, m.addr(), m)
 }
 
-// Real starts a redis-server on a free port. Without one on PATH it skips the
-// test, or fails it where RequireEnv says so.
-func Real(t testing.TB) *Server {
+// Real starts a redis-server on a free port, with an append-only file and the
+// settings in args besides. Without one on PATH it skips the test, or fails it
+// where RequireEnv says so.
+func Real(t testing.TB, args ...string) *Server {
+	t.Helper()
+	r := newReal(t, lookUp(t), args...)
+	return newServer(t, r.addr, r)
+}
+
+func lookUp(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -62,8 +80,7 @@ func Real(t testing.TB) *Server {
 		}
 		t.Skip("no redis-server on PATH")
 	}
-	r := newReal(t, path)
-	return newServer(t, r.addr, r)
+	return path
 }
 
 func newServer(t testing.TB, addr string, p process) *Server {
