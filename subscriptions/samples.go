@@ -109,7 +109,8 @@ func (s *Store) samples(ctx context.Context, user, event string, most int) ([]js
 
 // sampleOf answers the data of an event as the Redis list of events has it: a
 // header that is JSON, a newline, and the data. What is no object is none that a
-// list of samples can hold; one without an id gets the event's.
+// list of samples can hold, nor is one whose id is null; one without gets the
+// event's.
 func sampleOf(element []byte) json.RawMessage {
 	head, data, _ := bytes.Cut(element, []byte{'\n'})
 	var header struct {
@@ -119,7 +120,10 @@ func sampleOf(element []byte) json.RawMessage {
 	if json.Unmarshal(head, &header) != nil || json.Unmarshal(data, &object) != nil || object == nil {
 		return nil
 	}
-	if _, has := object["id"]; has {
+	switch own, has := object["id"]; {
+	case has && string(own) == "null":
+		return nil
+	case has:
 		return data
 	}
 	id, _ := json.Marshal(header.ID) // a text always encodes

@@ -87,7 +87,7 @@ func TestSamplesAreTheCallersLatestEventsOrTheExample(t *testing.T) {
 		keptSample(t, s, "contact.create", "ann", `{"id":"e3"}`+"\n"+`{}`)
 		wantSamples("ann", "contact.create", `[{"id":"e3"},{"id":"e2","name":"x"},{"id":12345678901234567890,"html":"<b>"}]`)
 		// What no list of objects can hold is left out.
-		for _, odd := range []string{`{"id":"e4"}` + "\n" + `[1]`, `{"id":"e5"}` + "\n" + `null`, `{"id":"e6"}`, "damaged"} {
+		for _, odd := range []string{`{"id":"e4"}` + "\n" + `[1]`, `{"id":"e5"}` + "\n" + `null`, `{"id":"e6"}`, "damaged", `{"id":"e7"}` + "\n" + `{"id":null}`} {
 			keptSample(t, s, "deal.won", "ann", odd)
 		}
 		wantSamples("ann", "deal.won", `[]`)

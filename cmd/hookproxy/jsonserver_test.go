@@ -18,22 +18,10 @@ import (
 	"github.com/hookproxy/hookproxy/internal/sample"
 )
 
-// requireNodeEnv, set to 1, makes a missing json-server a failure.
-const requireNodeEnv = "HOOKPROXY_REQUIRE_NODE"
-
 // startJSONServer serves an API that is not ours: json-server, from npm.
 func startJSONServer(t *testing.T) string {
 	t.Helper()
-	script, err := filepath.Abs("testdata/npm/node_modules/json-server/lib/cli/bin.js")
-	if err == nil {
-		_, err = os.Stat(script)
-	}
-	if err != nil {
-		if os.Getenv(requireNodeEnv) == "1" {
-			t.Fatalf("%s=1, but: %v", requireNodeEnv, err)
-		}
-		t.Skip("no json-server; `npm ci --prefix cmd/hookproxy/testdata/npm` installs it")
-	}
+	script := wantNode(t, "json-server/lib/cli/bin.js")
 	dir := t.TempDir()
 	data := filepath.Join(dir, "db.json")
 	if err := os.WriteFile(data, []byte(`{"contacts": []}`), 0o600); err != nil {

@@ -7,9 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,24 +17,8 @@ import (
 	"github.com/hookproxy/hookproxy/internal/sample"
 )
 
-// nodeVerifier answers the script that verifies a delivery with the reference
-// library for JavaScript, and with node's own ed25519.
-func nodeVerifier(t *testing.T) string {
-	t.Helper()
-	script, err := filepath.Abs("testdata/npm/verify.cjs")
-	if err == nil {
-		_, err = os.Stat("testdata/npm/node_modules/standardwebhooks")
-	}
-	if err != nil {
-		if os.Getenv(requireNodeEnv) == "1" {
-			t.Fatalf("%s=1, but: %v", requireNodeEnv, err)
-		}
-		t.Skip("no standardwebhooks; `npm ci --prefix cmd/hookproxy/testdata/npm` installs it")
-	}
-	return script
-}
-
-// verifyInNode answers what the script says, and its error.
+// verifyInNode has a delivery verified with the reference library for JavaScript,
+// and with node's own ed25519. It answers what the script says, and its error.
 func verifyInNode(script string, body []byte, header http.Header, secrets []string, jwks json.RawMessage) (string, error) {
 	headers := map[string]string{}
 	for _, name := range []string{"webhook-id", "webhook-timestamp", "webhook-signature"} {
@@ -61,7 +43,8 @@ type keyedSubscription struct {
 
 func TestReferenceLibrariesVerifyWhatIsSignedWhileSecretAndKeyChange(t *testing.T) {
 	t.Parallel()
-	script := nodeVerifier(t)
+	wantNode(t, "standardwebhooks")
+	script := "testdata/npm/verify.cjs"
 	redistest.Run(t, func(t *testing.T, server *redistest.Server) {
 		receiver := sample.NewReceiver(10)
 		target := httptest.NewServer(receiver)
