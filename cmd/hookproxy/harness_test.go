@@ -210,11 +210,15 @@ func send(t *testing.T, method, url, body string) (int, []byte) {
 }
 
 func trySend(method, url, body string) (int, []byte, error) {
+	return trySendAs(sample.Accounts[0], method, url, body)
+}
+
+func trySendAs(who sample.Account, method, url, body string) (int, []byte, error) {
 	request, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+sample.Accounts[0].Token)
+	request.Header.Set("Authorization", "Bearer "+who.Token)
 	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/hookproxy/hookproxy/internal/replay"
 	"github.com/hookproxy/hookproxy/rules"
@@ -114,7 +116,7 @@ func compareTried(w io.Writer, name string, golden, got []byte) error {
 		printDifference(w, expected, found)
 	}
 	if differing == 0 {
-		fmt.Fprintf(w, "%s: as expected, %d exchanges\n", name, len(have))
+		fmt.Fprintf(w, "%s: as expected (exchanges: %d)\n", name, len(have))
 		return nil
 	}
 	fmt.Fprintf(w, "%s: %d of %d exchanges differ (- expected, + found); --update writes it anew\n", name, differing, max(len(want), len(have)))
@@ -175,7 +177,15 @@ func printTried(w io.Writer, done []replay.Exchange) {
 			fmt.Fprintf(w, "   note: %s\n", note)
 		}
 	}
-	fmt.Fprintf(w, "%d exchanges, %d events\n", len(done), events)
+	fmt.Fprintf(w, "exchanges: %d, events: %d\n", len(done), events)
+}
+
+// shownText keeps what a recording says from steering a terminal.
+func shownText(text string) string {
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 func printEvent(w io.Writer, o replay.Outcome) {
@@ -185,7 +195,7 @@ func printEvent(w io.Writer, o replay.Outcome) {
 		{"user", e.User}, {"resource", e.Resource}, {"without data:", e.Omitted}, {"left out:", strings.Join(e.Redacted, ", ")}, {"parked:", e.Parked},
 	} {
 		if part.value != "" {
-			line += "  " + part.name + " " + part.value
+			line += "  " + part.name + " " + shownText(part.value)
 		}
 	}
 	if o.Observed {
@@ -193,7 +203,7 @@ func printEvent(w io.Writer, o replay.Outcome) {
 	}
 	fmt.Fprintf(w, "%s  (%s)\n", line, e.Rule)
 	if e.Payload != nil {
-		fmt.Fprintf(w, "      %s\n", e.Payload)
+		fmt.Fprintf(w, "      %s\n", bytes.TrimSpace(e.Payload))
 	}
 	switch e.Parked {
 	case rules.ParkedUserUnknown, "identity_unavailable":

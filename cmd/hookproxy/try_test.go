@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -132,18 +131,7 @@ func hooksByUser(t *testing.T, receiver *sample.Receiver, users map[string]strin
 // call sends one JSON request as somebody, and answers the body.
 func call(t *testing.T, who sample.Account, method, url, body string) []byte {
 	t.Helper()
-	request, err := http.NewRequest(method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+who.Token)
-	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
+	_, answer, err := trySendAs(who, method, url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +163,7 @@ func TestTryComparesWithTheGoldenFileThatItWrote(t *testing.T) {
 	if status, _, stderr := runCommand(t, append(one, "--body", `{"id": 7}`, "--update")...); status != exitOK {
 		t.Fatalf("%d, %s", status, stderr)
 	}
-	if status, out, _ := runCommand(t, append(one, "--body", `{ "id":7 }`)...); status != exitOK || !strings.Contains(out, "as expected, 1 exchanges") {
+	if status, out, _ := runCommand(t, append(one, "--body", `{ "id":7 }`)...); status != exitOK || !strings.Contains(out, "as expected (exchanges: 1)") {
 		t.Errorf("white space: %d, %s", status, out)
 	}
 	status, out, _ := runCommand(t, append(one, "--body", `{"id": 8}`)...)

@@ -142,8 +142,8 @@ func headerOf(list []nameValue) (http.Header, error) {
 		default:
 			// Chrome joins the values of a header that came several times.
 			for value := range strings.SplitSeq(one.Value, "\n") {
-				if strings.ContainsAny(value, "\r\x00") {
-					return nil, fmt.Errorf("headers[%d].value: expected no line breaks in it", i)
+				if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+					return nil, fmt.Errorf("headers[%d].value: expected no control characters in it", i)
 				}
 				h.Add(name, value)
 			}

@@ -59,7 +59,7 @@ func TestEveryMistakeNamesTheEntryAndTheMember(t *testing.T) {
 		entryWith(`{"method":"GET","url":"http://%zz/"}`, someResponse):                                           "entry 0: request.url: expected one such as",
 		entryWith(`{"method":"GET","url":"http://a/","headers":{}}`, someResponse):                                "entry 0: request.headers: expected a list",
 		entryWith(`{"method":"GET","url":"http://a/","headers":[{"name":"a b"}]}`, someResponse):                  "entry 0: request.headers[0].name: expected a header name",
-		entryWith(`{"method":"GET","url":"http://a/","headers":[{"name":"a","value":"\r"}]}`, someResponse):       "entry 0: request.headers[0].value: expected no line breaks",
+		entryWith(`{"method":"GET","url":"http://a/","headers":[{"name":"a","value":"\r"}]}`, someResponse):       "entry 0: request.headers[0].value: expected no control characters",
 		entryWith(`{"method":"PUT","url":"http://a/","postData":{"text":"?","encoding":"base64"}}`, someResponse): "entry 0: request.postData.text",
 		entryWith(someRequest, `{"status":"201"}`):                                                                "entry 0: response.status: expected a number",
 		entryWith(someRequest, `{"status":2010}`):                                                                 "entry 0: response.status: expected one from 100 to 999, found 2010",

@@ -13,8 +13,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -120,7 +122,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	x.status, x.answered = res.StatusCode, res.Header.Clone()
 	if !x.own && t.callers != nil && isWrite(r.Method) && res.StatusCode < 300 {
-		x.question = t.callers.Ask(r)
+		x.question = t.ask(r)
 	}
 	if res.Body == nil || res.Body == http.NoBody || rules.Uncapturable(res.Header) != "" {
 		x.streams = res.Body != nil && res.Body != http.NoBody
@@ -130,6 +132,20 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	x.received = t.newTape(res.ContentLength)
 	res.Body = &taped{ReadCloser: res.Body, tape: x.received, end: x.finish}
 	return res, nil
+}
+
+// ask survives a bug in identity: traffic must.
+func (r *Recorder) ask(from *http.Request) (q *identity.Question) {
+	defer r.survive("identity")
+	return r.callers.Ask(from)
+}
+
+func (r *Recorder) survive(where string) {
+	if v := recover(); v != nil {
+		r.missed.Add(1)
+		// What a panic says may quote a body.
+		r.log.Error("panic survived; the exchange is not recorded whole", "where", where, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+	}
 }
 
 func isWrite(method string) bool {
@@ -172,6 +188,7 @@ func (r *Recorder) end() {
 
 func (r *Recorder) write(x *exchange) {
 	defer x.release()
+	defer r.survive("recording")
 	if r.stopped.Load() {
 		return
 	}

@@ -344,3 +344,20 @@ func TestAFailingFileEndsTheRecordingAndNothingElse(t *testing.T) {
 		t.Errorf("%d entries, log %s", len(log.Entries), &s.log)
 	}
 }
+
+// panics is an identity with a bug.
+type panics struct{}
+
+func (panics) Ask(*http.Request) *identity.Question { panic("S3CRET") }
+
+func TestABugInTheRecorderHarmsNoTraffic(t *testing.T) {
+	s := newStudio(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ok") })
+	s.recorder.Identify(panics{})
+	if status, got := s.send("POST", "/x", nil, nil); status != http.StatusOK || got != "ok" {
+		t.Error(status, got)
+	}
+	_, log := s.cut()
+	if len(log.Entries) != 1 || !strings.Contains(s.log.String(), "panic survived") || strings.Contains(s.log.String(), "S3CRET") {
+		t.Errorf("%d entries, log %s", len(log.Entries), &s.log)
+	}
+}
