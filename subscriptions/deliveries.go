@@ -20,6 +20,9 @@ func (h *handler) routeHistory(route func(path string, a actions)) {
 	route(one+"redeliveries/{redelivery:[^/]+}", actions{http.MethodGet: h.confirming(h.getRedelivery)})
 }
 
+// IsAttemptCursor tells whether a text can be an Attempt's Cursor.
+func IsAttemptCursor(text string) bool { return streamID.MatchString(text) }
+
 // listAttempts answers the last attempts of a subscription, newest first.
 func (h *handler) listAttempts(w http.ResponseWriter, r *http.Request, user string) error {
 	query, err := readAttemptQuery(r)
@@ -50,7 +53,7 @@ func readAttemptQuery(r *http.Request) (AttemptQuery, error) {
 	p.one("outcome", func(v string) bool { q.Outcome = v; return slices.Contains(attemptOutcomes, v) },
 		"must be one of "+strings.Join(attemptOutcomes, ", "))
 	p.one("event", func(v string) bool { q.Event = v; return v != "" }, "must be one event, or an event's id")
-	p.one("cursor", func(v string) bool { q.Before = v; return streamID.MatchString(v) }, "must be as the last page's Link had it")
+	p.one("cursor", func(v string) bool { q.Before = v; return IsAttemptCursor(v) }, "must be as the last page's Link had it")
 	p.limit(&q.Limit)
 	return q, p.err()
 }

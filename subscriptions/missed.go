@@ -34,7 +34,7 @@ func (h *handler) listMissed(w http.ResponseWriter, r *http.Request, user string
 	if page.Next > 0 {
 		w.Header().Set("Link", nextLink(r, "after", strconv.FormatInt(page.Next, 10)))
 	}
-	h.ok(w, http.StatusOK, page.explain(sub))
+	h.ok(w, http.StatusOK, page.Explain(sub))
 	return nil
 }
 
@@ -54,8 +54,8 @@ func readMissedQuery(r *http.Request) (MissedQuery, error) {
 	return q, p.err()
 }
 
-// explain answers the page's list with the reason of each.
-func (p MissedPage) explain(sub Subscription) []Missed {
+// Explain answers the page's list with the reason of each; never nil.
+func (p MissedPage) Explain(sub Subscription) []Missed {
 	for i := range p.List {
 		m := &p.List[i]
 		switch {

@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/hookproxy/hookproxy/console"
+	"github.com/hookproxy/hookproxy/events"
 	"github.com/hookproxy/hookproxy/proxy"
 )
 
@@ -51,9 +54,10 @@ func (h *health) read() (readiness, int) {
 }
 
 // newAdminHandler answers /healthz (the process lives), /readyz (it serves, and
-// how well), /metrics (Prometheus) and /unmatched, where unmatched is not nil. They are on a listener of their own, so
-// that they never hide a path of the API and are never public by accident.
-func newAdminHandler(h *health, metrics prometheus.Gatherer, unmatched func() proxy.Unmatched) http.Handler {
+// how well), /metrics (Prometheus), /unmatched, where unmatched is not nil, and the
+// operators' API, where api is not nil. They are on a listener of their own, so that
+// they never hide a path of the API and are never public by accident.
+func newAdminHandler(h *health, metrics prometheus.Gatherer, unmatched func() proxy.Unmatched, api http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok\n")) // the asker is gone; there is nobody to tell
@@ -68,5 +72,22 @@ func newAdminHandler(h *health, metrics prometheus.Gatherer, unmatched func() pr
 		mux.HandleFunc("GET /unmatched", func(w http.ResponseWriter, r *http.Request) { writeUnmatched(w, r, unmatched()) })
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	if api != nil {
+		mux.Handle(console.Path, api)
+	}
 	return mux
+}
+
+// adminAPI answers the operators' API, or nil where anybody on the network could
+// use it.
+func (p *program) adminAPI(at net.Addr) http.Handler {
+	tcp, ok := at.(*net.TCPAddr)
+	if p.config.adminToken == "" && (!ok || !tcp.IP.IsLoopback()) {
+		p.log.Warn("the admin API is not served: the admin address is not on loopback, and there is no --admin-token", "listen", at.String())
+		return nil
+	}
+	return console.New(console.Options{
+		Subscriptions: p.store, Deliveries: p.operations, Parked: events.NewParkedList(p.redis, p.config.layout),
+		Token: p.config.adminToken, Log: p.log,
+	})
 }

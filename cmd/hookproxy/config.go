@@ -24,6 +24,7 @@ import (
 // config is settings that have been read and found good.
 type config struct {
 	listen, admin string // admin is empty for none
+	adminToken    string // empty for none
 	proxies       bool   // forwards and publishes
 	delivers      bool   // runs the workers
 
@@ -78,6 +79,9 @@ func readConfig(s settings) (config, error) {
 	if s.Admin != none {
 		r.address("admin", s.Admin)
 		c.admin = s.Admin
+	}
+	if c.adminToken = s.AdminToken; c.adminToken != "" && len(c.adminToken) < minToken {
+		r.refuse("admin-token", "…", "is shorter than %d characters; openssl rand -hex 32 makes a good one", minToken)
 	}
 	if len(r.errs) > 0 {
 		return config{}, r.errs

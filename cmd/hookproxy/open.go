@@ -144,7 +144,9 @@ func (p *program) openAdmin(context.Context) error {
 	}
 	p.own.Add(listener.Addr())
 	p.admin = &server{
-		http:     &http.Server{Handler: newAdminHandler(p.health, p.registry, p.unmatched()), ReadHeaderTimeout: adminHeaderTimeout},
+		http: &http.Server{
+			Handler: newAdminHandler(p.health, p.registry, p.unmatched(), p.adminAPI(listener.Addr())), ReadHeaderTimeout: adminHeaderTimeout,
+		},
 		listener: listener, drain: adminDrain,
 	}
 	p.closers.add(p.admin.close)

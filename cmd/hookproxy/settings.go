@@ -35,6 +35,9 @@ const (
 	minSpoolBytes = 1 << 20
 )
 
+// minToken is how long the admin token must be: what is shorter can be guessed.
+const minToken = 16
+
 // settings is where and how hookproxy runs; what it does is in rules.yaml.
 // Each has a flag and an environment twin; the README's table lists them.
 type settings struct {
@@ -52,7 +55,8 @@ type settings struct {
 	Spool      string `default:"hookproxy.spool" env:"HOOKPROXY_SPOOL" placeholder:"FILE" help:"Where events wait while Redis is away; none to go without."`
 	SpoolBytes string `name:"spool-bytes" default:"1GiB" env:"HOOKPROXY_SPOOL_BYTES" placeholder:"SIZE" help:"How much the spool may hold."`
 
-	Admin          string   `default:"127.0.0.1:9901" env:"HOOKPROXY_ADMIN" help:"Address of /healthz, /readyz, /metrics and /unmatched; none to go without."`
+	Admin          string   `default:"127.0.0.1:9901" env:"HOOKPROXY_ADMIN" help:"Address of /healthz, /readyz, /metrics, /unmatched and the admin API; none to go without."`
+	AdminToken     string   `name:"admin-token" env:"HOOKPROXY_ADMIN_TOKEN" placeholder:"TOKEN" help:"What the admin API asks for as a Bearer token; needed where the admin address is not on loopback. Better set in the environment, where others do not see it."`
 	TrustedProxies []string `name:"trusted-proxies" env:"HOOKPROXY_TRUSTED_PROXIES" placeholder:"CIDR" help:"Peers whose X-Forwarded-* and identity headers are believed."`
 	AllowNetworks  []string `name:"allow-networks" env:"HOOKPROXY_ALLOW_NETWORKS" placeholder:"CIDR" help:"Non-public networks that target URLs may lie in."`
 

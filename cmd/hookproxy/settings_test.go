@@ -175,3 +175,10 @@ func TestARedisURLNamesOneServerAClusterOrSentinels(t *testing.T) {
 		}
 	}
 }
+
+func TestAShortAdminTokenIsRefusedAndNotShown(t *testing.T) {
+	_, err := readConfig(settings{AdminToken: "hunter2", Listen: ":0", Role: roleAll})
+	if err == nil || !strings.Contains(err.Error(), "--admin-token (HOOKPROXY_ADMIN_TOKEN)") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the refusal is %v", err)
+	}
+}

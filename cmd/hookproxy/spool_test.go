@@ -66,7 +66,7 @@ func TestADiskThatFailsDoesNotTakeTheAPIAway(t *testing.T) {
 			continue
 		}
 		answer := httptest.NewRecorder()
-		admin := newAdminHandler(p.health, p.registry, nil)
+		admin := newAdminHandler(p.health, p.registry, nil, nil)
 		admin.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/readyz", nil))
 		if body := answer.Body.String(); !strings.Contains(body, `"spool":"failed"`) {
 			t.Errorf("with %v readiness is %s", failure, body)

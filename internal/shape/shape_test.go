@@ -29,6 +29,7 @@ var imports = map[string][]string{
 	"proxy":              {"events", "identity", "internal/layout", "internal/pause", "rules"},
 	"subscriptions":      {"identity", "internal/layout"},
 	"delivery":           {"events", "identity", "internal/addresses", "internal/layout", "internal/pause", "subscriptions"},
+	"console":            {"delivery", "events", "identity", "internal/addresses", "internal/layout", "internal/pause", "subscriptions"},
 	"internal/layout":    {},
 	"internal/addresses": {},
 	"internal/har":       {},
@@ -63,7 +64,7 @@ func TestEveryPackageHasAnImportRule(t *testing.T) {
 
 // Only the packages that own a structure in Redis speak to it.
 func TestRedisIsSpokenToInFewPlaces(t *testing.T) {
-	for _, name := range []string{"rules", "proxy", "identity", "internal/addresses", "internal/sample"} {
+	for _, name := range []string{"rules", "proxy", "identity", "console", "internal/addresses", "internal/sample"} {
 		for _, imported := range goList(t, "-f", `{{join .Imports "\n"}}`, "../../"+name) {
 			if strings.HasPrefix(imported, "github.com/redis/") {
 				t.Errorf("%s imports %s", name, imported)
