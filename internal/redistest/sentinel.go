@@ -49,6 +49,26 @@ func Sentinels(t testing.TB, replicas int) *Watched {
 	return w
 }
 
+// AwaitFailover waits until all Sentinels name another master than the lost one,
+// and every other server follows that.
+func (w *Watched) AwaitFailover(t testing.TB, lost *Server) {
+	t.Helper()
+	for _, addr := range w.Sentinels {
+		sentinel := redis.NewSentinelClient(&redis.Options{Addr: addr})
+		eventually(t, "the Sentinel at "+addr+" names a new master", func(ctx context.Context) bool {
+			master, err := sentinel.GetMasterAddrByName(ctx, w.MasterName).Result()
+			return err == nil && net.JoinHostPort(master[0], master[1]) != lost.Addr
+		})
+		_ = sentinel.Close()
+	}
+	_, port, _ := net.SplitHostPort(lost.Addr)
+	for _, s := range w.Servers {
+		eventually(t, s.Addr+" follows the new master", func(ctx context.Context) bool {
+			return s == lost || !strings.Contains(s.Client.Info(ctx, "replication").Val(), "master_port:"+port)
+		})
+	}
+}
+
 // Replica starts a replica, and waits until it has what the master has.
 func Replica(t testing.TB, of *Server) *Server {
 	t.Helper()
