@@ -287,7 +287,7 @@ func TestAnotherTargetIsAskedAgain(t *testing.T) {
 // What a subscription was before it became pending, it is again.
 func TestConfirmingRestoresWhatItsOwnerWanted(t *testing.T) {
 	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
-		for reason, want := range map[string]string{"": StateActive, InactiveByOwner: StatePaused, InactiveByFailure: StateDisabled} {
+		for reason, want := range map[string]string{"": "", InactiveByOwner: InactiveByOwner, InactiveByFailure: InactiveByFailure, InactiveByOperator: InactiveByOperator} {
 			target := &fakeTarget{echo: true}
 			r := newRig(t, s, asking(target))
 			made := r.subscribe(t, "ann")
@@ -300,7 +300,7 @@ func TestConfirmingRestoresWhatItsOwnerWanted(t *testing.T) {
 			// Another one yet, which answers at once, ends the wait as well.
 			target.set(true, 0, "")
 			r.send(t, "ann", "PATCH", path, `{"target_url":"https://hooks.example/third"}`).want(t, 200)
-			if got := r.read(t, made.ID); got.State != want {
+			if got := r.read(t, made.ID); got.StateReason != want {
 				t.Errorf("%q became %+v", reason, got)
 			}
 			r.send(t, "ann", "DELETE", path, "").want(t, 204)

@@ -50,7 +50,7 @@ if after.max_rate ~= before.max_rate then redis.call('HDEL', subscription_key(id
 if moved and changes.confirm ~= '' then
   -- What an earlier target confirmed keeps its events, as one that is paused does.
   if not pending then
-    local inactive = before.inactive_reason == 'failing' and 'failing' or 'owner'
+    local inactive = before.inactive_reason ~= '' and before.inactive_reason or 'owner'
     write(id, { once_confirmed = after.active == '1' and '' or inactive })
     deactivate(id, clock, 'unconfirmed')
   end
