@@ -15,6 +15,7 @@ const (
 	exitOK      = 0
 	exitFailure = 1
 	exitUsage   = 2
+	exitAway    = 3 // of operators' commands: no admin listener answers
 )
 
 // streams is where a command prints.
@@ -22,15 +23,21 @@ type streams struct{ out, err io.Writer }
 
 // cli is every command, with its flags and their environment twins.
 type cli struct {
-	Serve   serveCommand     `cmd:"" help:"Run the proxy, the delivery workers, or both."`
-	Check   checkCommand     `cmd:"" help:"Check a rules file: print its routes and events, or every mistake in it."`
-	Try     tryCommand       `cmd:"" help:"Replay recorded traffic: print the events it would be, or why it would be none."`
-	Explain explainCommand   `cmd:"" help:"Say which rules match a request, and why the others do not."`
-	Demo    demoCommand      `cmd:"" help:"Show the main job on one machine: a sample API, an embedded Redis, one delivered hook."`
-	Spool   spoolCommand     `cmd:"" help:"Look into a spool, export it, or replay it by hand, while no process holds it."`
-	Schema  schemaCommand    `cmd:"" help:"Print the JSON Schema of rules.yaml, for editors to complete and check by."`
-	Health  healthCommand    `cmd:"" help:"Ask a running hookproxy whether it is ready; for a container's health check."`
-	Version kong.VersionFlag `help:"Print the version."`
+	Serve         serveCommand         `cmd:"" help:"Run the proxy, the delivery workers, or both."`
+	Check         checkCommand         `cmd:"" help:"Check a rules file: print its routes and events, or every mistake in it."`
+	Try           tryCommand           `cmd:"" help:"Replay recorded traffic: print the events it would be, or why it would be none."`
+	Explain       explainCommand       `cmd:"" help:"Say which rules match a request, and why the others do not."`
+	Demo          demoCommand          `cmd:"" help:"Show the main job on one machine: a sample API, an embedded Redis, one delivered hook."`
+	Spool         spoolCommand         `cmd:"" help:"Look into a spool, export it, or replay it by hand, while no process holds it."`
+	Schema        schemaCommand        `cmd:"" help:"Print the JSON Schema of rules.yaml, for editors to complete and check by."`
+	Subscriptions subscriptionsCommand `cmd:"" help:"Operate: subscriptions of all users, by the admin API."`
+	Deliveries    deliveriesCommand    `cmd:"" help:"Operate: what came of deliveries, and what was missed."`
+	Queues        queuesCommand        `cmd:"" help:"Operate: what waits."`
+	Dead          deadCommand          `cmd:"" help:"Operate: dead letters."`
+	Parked        parkedCommand        `cmd:"" help:"Operate: events without an owner."`
+	Redeliveries  redeliveriesCommand  `cmd:"" help:"Operate: redeliveries under way."`
+	Health        healthCommand        `cmd:"" help:"Ask a running hookproxy whether it is ready; for a container's health check."`
+	Version       kong.VersionFlag     `help:"Print the version."`
 }
 
 // run parses the arguments and runs the command they name. It answers the
@@ -72,6 +79,9 @@ func report(w io.Writer, err error) int {
 	switch {
 	case errors.Is(err, errReported):
 		return exitFailure
+	case errors.Is(err, errAway):
+		fmt.Fprintf(w, "hookproxy: %v\n", err)
+		return exitAway
 	case errors.As(err, &bad):
 		for _, one := range bad {
 			fmt.Fprintf(w, "hookproxy: %v\n", one)
