@@ -19,6 +19,7 @@ local function age(when)
 end
 
 local function look(id)
+  found.deliveries = found.deliveries + redis.call('ZCARD', blocked_key(id))
   for _, key in ipairs({ queue_key(id), retry_key(id) }) do
     found.deliveries = found.deliveries + redis.call('ZCARD', key)
     local first = redis.call('ZRANGE', key, 0, 0)[1]

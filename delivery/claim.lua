@@ -39,6 +39,9 @@
 -- taken, and only while none is in flight. One that has failed waits in the
 -- queue at its place, and resume_at keeps the rest behind it.
 --
+-- Of a subscription that is ordered by resource, what stands here is the head of
+-- its resource. What was queued before the order was asked for gets in line now.
+--
 -- A lapsed lease costs no attempt: nobody knows whether the target was at fault.
 
 local LAPSED_LIMIT, DUE_LIMIT, REORDER_LIMIT = 100, 500, 100
@@ -73,8 +76,14 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', at, 'LIMIT', 0,
   place(id, at)
 end
 
--- reorder returns to the queue what failed before its subscription was ordered.
+-- reorder returns to the queue what failed, or was blocked, before its subscription
+-- was strictly ordered.
 local function reorder(id)
+  local blocked = redis.call('ZRANGE', blocked_key(id), 0, REORDER_LIMIT - 1, 'WITHSCORES')
+  for i = 1, #blocked, 2 do
+    unblock(id, blocked[i])
+    hold(queue_key(id), blocked[i + 1], blocked[i])
+  end
   for _, event in ipairs(redis.call('ZRANGE', retry_key(id), 0, REORDER_LIMIT - 1)) do
     local _, sequence = recall(id, event)
     redis.call('ZREM', retry_key(id), event)
@@ -133,9 +142,9 @@ end
 -- look answers what a visit to a subscription may take, nil for nothing at all.
 local function look(id, share)
   local fields = redis.call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format',
-    'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until', 'signature', 'headers')
+    'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until', 'signature', 'headers', 'lines')
   if fields[1] ~= '1' then return nil end
-  local s = { id = id, fields = fields, taken = {}, leases = {}, ordered = fields[5] == '1' }
+  local s = { id = id, fields = fields, taken = {}, leases = {}, gone = {}, ordered = fields[5] == '1' }
   if (tonumber(fields[9] or '') or 0) > at then
     place(id, at)
     return nil
@@ -169,7 +178,12 @@ local function lease(s, delivery)
   local element, f = fetch(event), s.fields
   if not element then
     forget(s.id, event)
+    if f[14] then s.gone[#s.gone + 1] = event end
     let_go = let_go + 1
+    return
+  end
+  if f[5] == 'resource' and not is_head(s.id, event) and line_up(s.id, event, delivery[2], resource_of(event)) then
+    if delivery[3] ~= '0' then retries_left = retries_left + 1 end
     return
   end
   local member = s.id .. '|' .. event .. '|' .. delivery[2] .. '|' .. delivery[3] .. '|' .. token .. '-' .. (#claimed + 1)
@@ -209,6 +223,7 @@ local function leave(s)
     table.insert(from[key], delivery[1])
   end
   for key, events in pairs(from) do redis.call('ZREM', key, unpack(events)) end
+  for _, event in ipairs(s.gone) do advance(s.id, event, at) end
   if s.mixed then redis.call('HSET', subscription_key(s.id), 'mixed', s.mixed % 2) end
   if #s.leases > 0 then
     redis.call('ZADD', leases, unpack(s.leases))

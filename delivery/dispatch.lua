@@ -64,6 +64,7 @@ end
 -- many went.
 local function trim(s, most_kept, most_bytes, limit)
   local over = redis.call('ZCARD', queue_key(s.id)) + redis.call('ZCARD', retry_key(s.id)) - most_kept
+  if s.lines then over = over + redis.call('ZCARD', blocked_key(s.id)) end
   local gone = 0
   for _, key in ipairs({ retry_key(s.id), queue_key(s.id) }) do
     while gone < limit and (gone < over or s.bytes > most_bytes) do
@@ -72,6 +73,7 @@ local function trim(s, most_kept, most_bytes, limit)
       s.bytes = s.bytes - weight(event)
       release(event)
       forget(s.id, event)
+      if s.lines then advance(s.id, event, at) end
       gone = gone + 1
     end
   end
@@ -89,9 +91,11 @@ local function place_once(id)
 end
 
 -- deliver makes the delivery of an event to a subscription.
-local function deliver(id, event, size)
+local function deliver(id, event, size, resource)
   local s = subscriptions[id]
-  redis.call('ZADD', queue_key(id), s.seq + 1, event)
+  if not (s.by_resource and line_up(id, event, s.seq + 1, resource)) then
+    redis.call('ZADD', queue_key(id), s.seq + 1, event)
+  end
   s.seq, s.bytes = s.seq + 1, s.bytes + size
   count.made = count.made + 1
   if s.active then place_once(id) else count.dropped = count.dropped + trim(s, max_backlog, max_kept, TRIM_INACTIVE) end
@@ -100,9 +104,10 @@ end
 -- meet reads what dispatch must know of a subscription, once a call.
 local function meet(id)
   if subscriptions[id] == nil then
-    local state = redis.call('HMGET', subscription_key(id), 'active', 'seq', 'bytes')
+    local state = redis.call('HMGET', subscription_key(id), 'active', 'seq', 'bytes', 'ordered', 'lines')
     subscriptions[id] = state[1] and { id = id, active = state[1] == '1', seq = tonumber(state[2] or 0),
-      bytes = math.max(tonumber(state[3] or 0), 0), written = tonumber(state[2] or 0) }
+      bytes = math.max(tonumber(state[3] or 0), 0), written = tonumber(state[2] or 0),
+      by_resource = state[4] == 'resource', lines = state[5] or state[4] == 'resource' }
   end
   return subscriptions[id]
 end
@@ -164,10 +169,10 @@ local function fan_out(h, payload, ids, before)
   end
   made[h.id] = before or ' '
   if #wanted > 0 then
-    local size = keep(h, payload, #wanted)
+    local size, resource = keep(h, payload, #wanted), resource_key(h.resource)
     unused[h.id] = #wanted -- after it: where that write was refused, there is nothing to amend
     for _, id in ipairs(wanted) do
-      deliver(id, h.id, size)
+      deliver(id, h.id, size, resource)
       unused[h.id] = unused[h.id] - 1
       made[h.id] = made[h.id] .. id .. ' '
     end

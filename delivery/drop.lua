@@ -12,20 +12,22 @@
 
 local at, id, which, event, most = now(ARGV[1]), ARGV[2], ARGV[3], ARGV[5], tonumber(ARGV[6])
 local through = ARGV[4] ~= '' and '(' .. string.format('%.0f', tonumber(ARGV[4]) + 1) or '+inf'
-local sets = { all = { queue_key(id), retry_key(id), dead_key(id) }, waiting = { queue_key(id), retry_key(id) }, dead = { dead_key(id) } }
+local sets = { all = { queue_key(id), blocked_key(id), retry_key(id), dead_key(id) },
+  waiting = { queue_key(id), blocked_key(id), retry_key(id) }, dead = { dead_key(id) } }
 local gone, there = 0, exists(id)
 
 -- let_go takes an event out of the sets, with the share that each has in it.
 local function let_go(name)
   local held = 0
   for _, key in ipairs(sets[which]) do
-    if redis.call('ZREM', key, name) == 1 then
+    if key == blocked_key(id) and unblock(id, name) or redis.call('ZREM', key, name) == 1 then
       held = held + 1
       if key == dead_key(id) or not there then release(name) else abandon(id, name) end
     end
   end
   if held > 0 then
     forget(id, name)
+    if there then advance(id, name, at) end
     gone = gone + 1
   end
 end
@@ -39,7 +41,7 @@ elseif through == '+inf' then
     if #found >= most then break end
   end
 else
-  for _, key in ipairs({ queue_key(id), tries_key(id) }) do
+  for _, key in ipairs({ queue_key(id), blocked_key(id), tries_key(id) }) do
     for _, name in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', through, 'LIMIT', 0, most)) do found[#found + 1] = name end
   end
 end

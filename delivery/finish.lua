@@ -47,10 +47,10 @@ local function subscription(id)
   local s = known[id]
   if not s then
     local state = redis.call('HMGET', subscription_key(id), 'active', 'failing_since', 'failures', 'ordered',
-      'resume_at', 'ramp', 'open_until', 'trips', 'health')
+      'resume_at', 'ramp', 'open_until', 'trips', 'health', 'lines')
     -- Empty as well as absent means never: so the subscription may be cleared either way.
     local function number(i) return tonumber(state[i] or '') end
-    s = { id = id, active = state[1], ordered = state[4] == '1', ended = 0, forget = {}, bytes = 0,
+    s = { id = id, active = state[1], ordered = state[4] == '1', ended = 0, forget = {}, bytes = 0, lines = state[10],
       failing_since = number(2), failures = number(3), resume_at = number(5),
       ramp = number(6), open_until = number(7), trips = number(8), health = number(9) }
     s.before = {}
@@ -134,6 +134,7 @@ local function settle(s, event, sequence, tries, outcome, after, size)
       hold(retry_key(s.id), at + after, event)
     end
   end
+  if s.lines and (outcome == 'delivered' or outcome == 'dead') then advance(s.id, event, at) end
 end
 
 local function finish(held, lease, outcome, after, status, took, class, attempt, paused, name, head, size)

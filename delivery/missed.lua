@@ -50,8 +50,10 @@ for i = 1, #failed, 2 do
 end
 
 if not dead_only then
-  local queued = redis.call('ZRANGEBYSCORE', queue_key(id), from, '+inf', 'LIMIT', 0, want + 1, 'WITHSCORES')
-  for i = 1, #queued, 2 do add(queued[i], queued[i + 1], '0') end
+  for _, key in ipairs({ queue_key(id), blocked_key(id) }) do
+    local queued = redis.call('ZRANGEBYSCORE', key, from, '+inf', 'LIMIT', 0, want + 1, 'WITHSCORES')
+    for i = 1, #queued, 2 do add(queued[i], queued[i + 1], '0') end
+  end
   if redis.call('HEXISTS', lane .. 'inflight', id) == 1 then
     for _, member in ipairs(redis.call('ZRANGE', lane .. 'leases', 0, LEASES - 1)) do
       local subscription, event, sequence, tries = lease_parts(member)
@@ -67,7 +69,7 @@ local function state(event)
   if score then return 'dead', score end
   score = redis.call('ZSCORE', retry_key(id), event)
   if score then return 'retrying', score end
-  if redis.call('ZSCORE', queue_key(id), event) then return 'waiting', '0' end
+  if redis.call('ZSCORE', queue_key(id), event) or redis.call('ZSCORE', blocked_key(id), event) then return 'waiting', '0' end
   return 'in_flight', '0'
 end
 

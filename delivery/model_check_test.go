@@ -10,6 +10,9 @@ import (
 // check holds after every step: no subscription has more leases than its cap,
 // and the count of them is exact.
 func (m *model) check(t *rapid.T) {
+	for _, s := range m.subs {
+		s.advance()
+	}
 	counted := must(m.client.HGetAll(m.Context(), m.lane.InFlight()).Result())
 	held, retries := map[string]int{}, map[string]int{}
 	for _, l := range m.held {
@@ -41,7 +44,7 @@ func (m *model) checkNothingIsDue(t *rapid.T) {
 	for id, s := range m.subs {
 		for event, w := range s.want {
 			if s.active && count[id] < s.capFor(w) && s.resume <= m.at && !w.dead && w.due <= m.at && !held[id+event] &&
-				(!s.ordered || s.head() == w) {
+				(!s.ordered || s.head() == w) && s.mayPass(event, w) {
 				t.Fatalf("%s is due for %s and was not claimed", event, id)
 			}
 		}
@@ -60,6 +63,7 @@ func (m *model) settle(t *rapid.T) {
 			}
 			m.step()
 			m.redeliverMissed(t, id)
+			s.advance()
 		}
 	}
 	m.pass(24 * time.Hour) // whatever is held has lapsed, whatever waits is due
@@ -75,7 +79,11 @@ func (m *model) settle(t *rapid.T) {
 				if s.ordered && s.head() != s.want[d.event.ID] {
 					t.Fatalf("%s delivered to %s out of turn", d.event.ID, d.subscription)
 				}
+				if !s.mayPass(d.event.ID, s.want[d.event.ID]) {
+					t.Fatalf("%s delivered to %s before %v", d.event.ID, d.subscription, s.heads)
+				}
 				delete(s.want, d.event.ID)
+				s.advance()
 				if got := m.end(d, stepDelivered, 0); got != "ok" {
 					t.Fatalf("finish: %s", got)
 				}
@@ -90,7 +98,7 @@ func (m *model) settle(t *rapid.T) {
 		}
 	}
 	for _, prefix := range []string{"stored", "shares", "broken", "queue:", "retry:", "dead:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "purge",
-		"redelivering", "redelivered:", "redeliveries:"} {
+		"heads:", "blocked:", "line:", "redelivering", "redelivered:", "redeliveries:"} {
 		if keys := m.keys(prefix); len(keys) > 0 {
 			t.Fatalf("left behind: %v", keys)
 		}

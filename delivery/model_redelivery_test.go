@@ -82,7 +82,7 @@ func (m *model) redeliverMissed(t *rapid.T, id string) {
 	for event, w := range s.want {
 		switch {
 		case w.dead:
-			*w = modelDelivery{sequence: w.sequence, tries: 1}
+			*w = modelDelivery{sequence: w.sequence, tries: 1, resource: w.resource}
 		case !s.ordered && !m.isHeld(id, event):
 			w.due = min(w.due, m.at)
 		}

@@ -28,6 +28,7 @@ type model struct {
 
 type modelSub struct {
 	active, deleted, ordered bool
+	modelOrder
 	// sequence is that of the last delivery, resume when the next may be made.
 	sequence int64
 	resume   time.Duration
@@ -41,6 +42,7 @@ type modelDelivery struct {
 	sequence int64
 	due      time.Duration // not to be claimed before
 	dead     bool
+	resource string
 }
 
 type modelLease struct {
@@ -104,19 +106,23 @@ func (m *model) addSubscription(t *rapid.T) {
 	name := fmt.Sprint("s", len(m.subs))
 	id := m.subscribe(name, "contact.create", "http://"+name)
 	m.subs[id] = &modelSub{active: true, want: map[string]*modelDelivery{}}
-	if rapid.Bool().Draw(t, "ordered") {
+	switch rapid.IntRange(0, 2).Draw(t, "order") {
+	case 1:
 		m.subs[id].ordered = true
-		m.client.HSet(m.Context(), m.lane.Subscription(id), "ordered", "1")
+		m.set(id, "ordered", "1")
+	case 2:
+		m.subs[id].heads = map[string]string{}
+		m.set(id, "ordered", "resource")
 	}
 }
 
 // publish pushes events, and perhaps one that was there before, and dispatches them.
 func (m *model) publish(t *rapid.T) {
 	if m.events > 0 && rapid.Bool().Draw(t, "again") {
-		m.push(event(rapid.IntRange(0, m.events-1).Draw(t, "old")))
+		m.push(m.event(rapid.IntRange(0, m.events-1).Draw(t, "old")))
 	}
 	for range rapid.IntRange(1, 3).Draw(t, "events") {
-		e := event(m.events)
+		e := m.event(m.events)
 		m.events++
 		m.push(e)
 		if rapid.Bool().Draw(t, "twice") {
@@ -125,7 +131,7 @@ func (m *model) publish(t *rapid.T) {
 		for _, s := range m.subs {
 			if !s.deleted {
 				s.sequence++
-				s.want[e.ID] = &modelDelivery{sequence: s.sequence}
+				s.want[e.ID] = &modelDelivery{sequence: s.sequence, resource: e.Resource}
 			}
 		}
 	}
@@ -156,6 +162,8 @@ func (m *model) claimSome(t *rapid.T) {
 			t.Fatalf("claimed %+v at %s, but its subscription rests until %s", d, m.at, s.resume)
 		case s.ordered && s.head() != w:
 			t.Fatalf("claimed %+v out of turn: %+v", d, s)
+		case !s.mayPass(d.event.ID, w):
+			t.Fatalf("claimed %+v before %s", d, s.heads[w.resource])
 		}
 		for _, l := range m.held {
 			if l.subscription == d.subscription && l.event.ID == d.event.ID {

@@ -13,7 +13,7 @@ local left, gone = tonumber(ARGV[2]), 0
 while left > 0 do
   local id = redis.call('SRANDMEMBER', purge)
   if not id then break end
-  for _, key in ipairs({ queue_key(id), retry_key(id), dead_key(id) }) do
+  for _, key in ipairs({ queue_key(id), blocked_key(id), retry_key(id), dead_key(id) }) do
     local members = left > 0 and redis.call('ZRANGE', key, 0, left - 1) or {}
     for _, event in ipairs(members) do
       redis.call('ZREM', key, event)
@@ -22,7 +22,14 @@ while left > 0 do
     end
     left, gone = left - #members, gone + #members
   end
-  if left > 0 then
+  -- Lines hold nothing that was not blocked; each has a head.
+  local heads = left > 0 and redis.call('HSCAN', heads_key(id), 0, 'COUNT', 500)[2] or {}
+  for i = 1, #heads, 2 do
+    if string.sub(heads[i], 1, 2) == 'r:' then redis.call('DEL', line_key(id, string.sub(heads[i], 3))) end
+    redis.call('HDEL', heads_key(id), heads[i])
+  end
+  left = left - #heads
+  if left > 0 and redis.call('EXISTS', heads_key(id)) == 0 then
     redis.call('DEL', tries_key(id), lane .. 'attempts:' .. id, lane .. 'redeliveries:' .. id)
     redis.call('ZREM', lane .. 'runnable', id)
     redis.call('ZREM', lane .. 'waiting', id)

@@ -35,6 +35,8 @@ local from, to = tonumber(fields[4] or ''), tonumber(fields[5] or '')
 local cursor, scanned = fields[7], fields[9] == '1'
 local moved, ended, out, looked, read = 0, 0, 0, 0, 0
 
+local by_resource = id and redis.call('HGET', subscription_key(id), 'ordered') == 'resource'
+
 local function due() return redis.call('ZCOUNT', jobs, '-inf', at) end
 
 local function finish(state)
@@ -84,7 +86,7 @@ local function again(event)
     redis.call('HINCRBY', subscription_key(id), 'bytes', weight(event))
     sequence = sequence or redis.call('HINCRBY', subscription_key(id), 'seq', 1)
     remember(id, event, tries, sequence)
-    put_back(id, event, sequence, tries, at)
+    if not (by_resource and line_up(id, event, sequence, resource_of(event))) then put_back(id, event, sequence, tries, at) end
   elseif redis.call('ZSCORE', retry_key(id), event) then
     redis.call('ZADD', retry_key(id), 'XX', at, event)
   else

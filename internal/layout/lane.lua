@@ -13,6 +13,9 @@ local function queue_key(id) return lane .. 'queue:' .. id end
 local function retry_key(id) return lane .. 'retry:' .. id end
 local function tries_key(id) return lane .. 'tries:' .. id end
 local function dead_key(id) return lane .. 'dead:' .. id end
+local function heads_key(id) return lane .. 'heads:' .. id end
+local function blocked_key(id) return lane .. 'blocked:' .. id end
+local function line_key(id, resource) return lane .. 'line:' .. id .. ':' .. resource end
 
 -- now answers Redis' time in ms, moved by an offset that is zero but in tests.
 local function now(offset)
@@ -159,3 +162,61 @@ local function put_back(id, event, sequence, tries, at)
   end
 end
 
+-- Order by resource. Of each resource one delivery, its head, stands in the queue
+-- or among the retries, or is in flight. The others are blocked: they stand in the
+-- resource's line, which nobody looks at until its head has come to its end. So a
+-- claim never meets them, however many they are. heads knows the head of each
+-- resource, as r:<digest>, and the resource of each head, as e:<event>.
+
+-- resource_key tells one resource from another in keys; nil where there is none.
+local function resource_key(resource)
+  if type(resource) ~= 'string' or resource == '' then return nil end
+  return string.sub(redis.sha1hex(resource), 1, 20)
+end
+
+-- resource_of answers the resource_key of a stored event.
+local function resource_of(event)
+  local ok, h = pcall(cjson.decode, string.match(fetch(event) or '', '^[^\n]*'))
+  return ok and type(h) == 'table' and resource_key(h[2]) or nil
+end
+
+local function is_head(id, event) return redis.call('HEXISTS', heads_key(id), 'e:' .. event) == 1 end
+
+-- line_up answers whether a delivery is blocked by another of its resource, and if
+-- so puts it into the line; else it is the head from now on.
+local function line_up(id, event, sequence, resource)
+  if not resource then return false end
+  redis.call('HSET', subscription_key(id), 'lines', '1')
+  if redis.call('HSETNX', heads_key(id), 'r:' .. resource, event) == 1 then
+    redis.call('HSET', heads_key(id), 'e:' .. event, resource)
+    return false
+  end
+  if is_head(id, event) then return false end
+  redis.call('ZADD', blocked_key(id), sequence, event)
+  redis.call('ZADD', line_key(id, resource), sequence, event)
+  return true
+end
+
+-- advance lets the next of a resource go, once its head has come to its end. What
+-- is no head it leaves alone.
+local function advance(id, event, at)
+  local resource = redis.call('HGET', heads_key(id), 'e:' .. event)
+  if not resource then return end
+  redis.call('HDEL', heads_key(id), 'e:' .. event)
+  local next = redis.call('ZPOPMIN', line_key(id, resource))
+  if not next[1] then
+    redis.call('HDEL', heads_key(id), 'r:' .. resource)
+    return
+  end
+  redis.call('HSET', heads_key(id), 'r:' .. resource, next[1], 'e:' .. next[1], resource)
+  redis.call('ZREM', blocked_key(id), next[1])
+  put_back(id, next[1], next[2], recall(id, next[1]) or '0', at)
+end
+
+-- unblock takes a delivery out of its line; it answers whether it stood there.
+local function unblock(id, event)
+  if redis.call('ZREM', blocked_key(id), event) == 0 then return false end
+  local resource = resource_of(event)
+  if resource then redis.call('ZREM', line_key(id, resource), event) end
+  return true
+end

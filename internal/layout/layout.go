@@ -25,6 +25,9 @@
 //	hookproxy:{0}:queue:<subscription>           ZSET    deliveries never tried, by sequence
 //	hookproxy:{0}:retry:<subscription>           ZSET    deliveries to try again, by due time in ms
 //	hookproxy:{0}:tries:<subscription>           ZSET    deliveries that have failed, by sequence + attempts/1024
+//	hookproxy:{0}:heads:<subscription>           HASH    of each resource the delivery that goes first, and of that the resource
+//	hookproxy:{0}:blocked:<subscription>         ZSET    deliveries behind another of their resource, by sequence
+//	hookproxy:{0}:line:<subscription>:<digest>   ZSET    those of one resource, by sequence
 //	hookproxy:{0}:turn                           STRING  counts turns given out in runnable
 //	hookproxy:{0}:runnable                       ZSET    subscriptions worth a visit, by turn
 //	hookproxy:{0}:waiting                        ZSET    subscriptions with something to come, by when
@@ -164,6 +167,9 @@ func (l Lane) Broken() string { return l.Prefix + "broken" }
 
 // Queue is the ZSET of a subscription's deliveries never tried.
 func (l Lane) Queue(subscription string) string { return l.Prefix + "queue:" + subscription }
+
+// Blocked is the ZSET of a subscription's deliveries behind another of their resource.
+func (l Lane) Blocked(subscription string) string { return l.Prefix + "blocked:" + subscription }
 
 // Retry is the ZSET of a subscription's deliveries to try again.
 func (l Lane) Retry(subscription string) string { return l.Prefix + "retry:" + subscription }
