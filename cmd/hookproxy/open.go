@@ -69,7 +69,7 @@ func (p *program) endpoints(callers subscriptions.Identifier) http.Handler {
 		Store: p.store, History: p.operations, Identity: callers, Events: c.rules.Events, Describe: describe(c.rules), Samples: settings.Samples,
 		Path: settings.Path, EventsPath: settings.EventsPath, AllowTarget: p.addresses().CheckHost,
 		Intent: settings.Intent, IntentExempt: settings.IntentExempt, Prober: prober,
-		Credentials: credentialHeaders(c.rules), SigningKeys: c.signingKeys, Limits: subscriptions.Limits(settings.Limits),
+		Credentials: credentialHeaders(c.rules), SigningKeys: c.signingKeys, Limits: optionLimits(settings.Limits),
 		Log: p.log, Metrics: subscriptions.NewMetrics(p.registry),
 	})
 }
@@ -151,4 +151,13 @@ func (p *program) openAdmin(context.Context) error {
 	}
 	p.closers.add(p.admin.close)
 	return nil
+}
+
+// optionLimits answers what subscribers may ask for. The engine makes no batches,
+// debounces nothing and sends payloads whole: a subscriber who asks for one of
+// these is refused, rather than told yes and served without.
+func optionLimits(o rules.OptionLimits) subscriptions.Limits {
+	limits := subscriptions.Limits(o)
+	limits.Debounce, limits.Batch, limits.BatchWithin, limits.NoSkinny = -1, -1, -1, true
+	return limits
 }
