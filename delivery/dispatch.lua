@@ -31,6 +31,8 @@ local max_backlog, max_queued, max_kept = tonumber(ARGV[5]), tonumber(ARGV[6]), 
 -- Tables, since after an error caught by pcall miniredis' Lua no longer shares
 -- locals between this chunk and its functions.
 local count = { taken = 0, done = 0, bytes = 0, made = 0, duplicates = 0, parked = 0, dropped = 0, overflowed = 0 }
+-- That none has ever broken off, as is usual, is asked once a call.
+count.broken = redis.call('EXISTS', broken) == 1
 local placed = {}
 -- subscriptions are those met: false for one that is gone, else whether it is
 -- active, the last sequence given to its deliveries, and the bytes that wait for
@@ -141,17 +143,17 @@ local function compact(h)
   return cjson.encode(fields)
 end
 
--- keep stores an event with its shares, more of them where it is stored already.
--- Answers its size.
-local function keep(h, payload, count)
-  local refs = 0
-  if redis.call('HEXISTS', stored, h.id) == 1 then
+-- keep stores an event with its shares, more of them where it may be stored
+-- already. Answers its size.
+local function keep(h, payload, count, again)
+  local element, refs = compact(h) .. '\n' .. payload, 0
+  if again and redis.call('HEXISTS', stored, h.id) == 1 then
     refs = tonumber(redis.call('HGET', shares, h.id) or 1)
   else
-    redis.call('HSET', stored, h.id, compact(h) .. '\n' .. payload)
+    redis.call('HSET', stored, h.id, element)
   end
   if refs + count ~= 1 then redis.call('HSET', shares, h.id, refs + count) end
-  return weight(h.id)
+  return #element
 end
 
 -- fan_out makes the deliveries of an event but for those that an earlier run,
@@ -169,7 +171,7 @@ local function fan_out(h, payload, ids, before)
   end
   made[h.id] = before or ' '
   if #wanted > 0 then
-    local size, resource = keep(h, payload, #wanted), resource_key(h.resource)
+    local size, resource = keep(h, payload, #wanted, before), resource_key(h.resource)
     unused[h.id] = #wanted -- after it: where that write was refused, there is nothing to amend
     for _, id in ipairs(wanted) do
       deliver(id, h.id, size, resource)
@@ -186,9 +188,10 @@ end
 -- amend takes back the shares of deliveries that were not made, and notes which
 -- were: should the event come again, the rest is made.
 local function amend()
-  for event, count in pairs(unused) do
+  for event, spare in pairs(unused) do
     redis.call('HSET', broken, event, made[event])
-    local refs = tonumber(redis.call('HGET', shares, event) or 1) - count
+    count.broken = true
+    local refs = tonumber(redis.call('HGET', shares, event) or 1) - spare
     if refs > 0 then
       redis.call('HSET', shares, event, refs)
     else
@@ -215,7 +218,7 @@ end
 local function dispatch(element)
   local h, payload_at = read(element)
   if not h then return false end
-  local before = redis.call('HGET', broken, h.id)
+  local before = count.broken and redis.call('HGET', broken, h.id)
   if not before and (redis.call('HEXISTS', stored, h.id) == 1 or redis.call('EXISTS', lane .. 'seen:' .. h.id) == 1) then
     count.duplicates = count.duplicates + 1
     return true
