@@ -28,6 +28,7 @@ type cli struct {
 	Try           tryCommand           `cmd:"" help:"Replay recorded traffic: print the events it would be, or why it would be none."`
 	Explain       explainCommand       `cmd:"" help:"Say which rules match a request, and why the others do not."`
 	Demo          demoCommand          `cmd:"" help:"Show the main job on one machine: a sample API, an embedded Redis, one delivered hook."`
+	Doctor        doctorCommand        `cmd:"" help:"Look at everything that serve would work with, and say what to change. Takes serve's flags."`
 	Spool         spoolCommand         `cmd:"" help:"Look into a spool, export it, or replay it by hand, while no process holds it."`
 	Schema        schemaCommand        `cmd:"" help:"Print the JSON Schema of rules.yaml, for editors to complete and check by."`
 	Subscriptions subscriptionsCommand `cmd:"" help:"Operate: subscriptions of all users, by the admin API."`

@@ -103,7 +103,7 @@ func (p *program) run(ctx context.Context) error {
 
 func (p *program) phases() [][]component {
 	var working, publishing []component
-	rest := []component{{"Redis", p.watch.run}}
+	rest := []component{{"Redis", p.watch.run}, {"doctor", p.examineLater}}
 	if p.front != nil {
 		working = append(working, component{"proxy", p.runFront})
 		publishing = append(publishing, component{"publisher", p.publisher.Run})

@@ -108,7 +108,7 @@ func (w *world) account(seed uint64, writes []write, parked map[string]bool) {
 	causes, unexplained := w.explain()
 	// A killed deliverer may have made the deliveries it had in hand without
 	// having told, and so has each that could not tell a killed Redis.
-	const inHand = 2 * 16
+	const inHand = 16
 	bound := (w.restarted + 3*w.redisGone + 3) * inHand
 	w.Logf("account of seed %d:", seed)
 	for _, name := range slices.Sorted(maps.Keys(w.happened)) {

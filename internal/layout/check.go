@@ -42,6 +42,23 @@ func Check(ctx context.Context, client redis.Scripter, l Layout) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", key, err)
 	}
+	return l.compare(key, found)
+}
+
+// Look is Check without remembering anything: an empty store is any layout's.
+func Look(ctx context.Context, client redis.Cmdable, l Layout) error {
+	key := l.namespace() + ":layout"
+	found, err := client.HMGet(ctx, key, "version", "lanes").Result()
+	if err != nil {
+		return fmt.Errorf("read %s: %w", key, err)
+	}
+	if found[0] == nil && found[1] == nil {
+		return nil
+	}
+	return l.compare(key, []string{fmt.Sprint(found[0]), fmt.Sprint(found[1])})
+}
+
+func (l Layout) compare(key string, found []string) error {
 	want := []string{strconv.Itoa(Version), strconv.Itoa(l.Count())}
 	for i, field := range []string{"version", "lanes"} {
 		if found[i] != want[i] {
