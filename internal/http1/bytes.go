@@ -1,0 +1,48 @@
+package http1
+
+import "strings"
+
+// What bytes may stand where (RFC 9110 §5.5, §5.6.2; RFC 3986 §3.2.2).
+
+const (
+	tokenByte = 1 << iota
+	valueByte
+	hostByte
+	targetByte
+)
+
+var kinds = func() (kinds [256]byte) {
+	const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	for _, c := range []byte(alphanumeric + "!#$%&'*+-.^_`|~") {
+		kinds[c] |= tokenByte
+	}
+	for _, c := range []byte(alphanumeric + "!$%&'()*+,-.:;=[]_~") {
+		kinds[c] |= hostByte
+	}
+	for c := range 256 {
+		if c >= ' ' && c != 0x7f || c == '\t' {
+			kinds[c] |= valueByte
+		}
+		if c > ' ' && c != 0x7f {
+			kinds[c] |= targetByte
+		}
+	}
+	return kinds
+}()
+
+func all(s string, kind byte) bool {
+	for i := range len(s) {
+		if kinds[s[i]]&kind == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func isToken(s string) bool      { return s != "" && all(s, tokenByte) }
+func isFieldValue(s string) bool { return all(s, valueByte) }
+func isHost(s string) bool       { return s != "" && all(s, hostByte) }
+func isTarget(s string) bool     { return all(s, targetByte) }
+
+// trim removes optional whitespace (RFC 9110 §5.6.3).
+func trim(s string) string { return strings.Trim(s, " \t") }

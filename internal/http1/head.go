@@ -1,0 +1,150 @@
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// What is wrong with a response. None of them quotes it: it may hold anything.
+var (
+	errTooLarge   = errors.New("http1: the response's head is too large")
+	errStatusLine = errors.New("http1: malformed status line")
+	errField      = errors.New("http1: malformed header field")
+)
+
+// head is a response's status line and fields.
+type head struct {
+	status int
+	reason string // as the upstream put it, without the code
+	minor  int    // of the version: HTTP/1.0 or HTTP/1.1
+	header http.Header
+	size   int
+}
+
+// readHead reads a response's head of at most limit bytes. It answers io.EOF
+// where there is not one byte of it, and scratch, grown as was needed.
+func readHead(r *bufio.Reader, scratch []byte, limit int) (*head, []byte, error) {
+	block, err := readBlock(r, scratch[:0], limit, 1)
+	if err != nil {
+		return nil, block, err
+	}
+	line, fields, _ := strings.Cut(string(block), "\n")
+	h := &head{size: len(block)}
+	if err := h.parseStatus(strings.TrimSuffix(line, "\r")); err != nil {
+		return nil, block, err
+	}
+	h.header, err = parseFields(fields, bytes.Count(block, []byte{'\n'}))
+	return h, block, err
+}
+
+// readBlock reads lines to an empty one, which is not the first of those that
+// must come.
+func readBlock(r *bufio.Reader, block []byte, limit, must int) ([]byte, error) {
+	for lines := 0; ; {
+		start := len(block)
+		part, err := r.ReadSlice('\n')
+		for err == bufio.ErrBufferFull && len(block) <= limit {
+			block = append(block, part...)
+			part, err = r.ReadSlice('\n')
+		}
+		block = append(block, part...)
+		switch {
+		case len(block) > limit:
+			return block, errTooLarge
+		case err == io.EOF && len(block) > 0:
+			return block, io.ErrUnexpectedEOF
+		case err != nil:
+			return block, err
+		}
+		if line := block[start:]; len(line) == 1 || len(line) == 2 && line[0] == '\r' {
+			if lines < must {
+				return block, errStatusLine
+			}
+			return block, nil
+		}
+		lines++
+	}
+}
+
+// parseStatus takes a status line to the letter (RFC 9112 §4).
+func (h *head) parseStatus(line string) error {
+	const version = "HTTP/1."
+	if len(line) < len("HTTP/1.1 200") || line[:len(version)] != version || line[8] != ' ' || !isFieldValue(line) {
+		return errStatusLine
+	}
+	h.minor = int(line[7] - '0')
+	for _, digit := range []byte(line[9:12]) {
+		if digit < '0' || digit > '9' {
+			return errStatusLine
+		}
+		h.status = h.status*10 + int(digit-'0')
+	}
+	if h.minor > 1 || h.status < 100 || len(line) > 12 && line[12] != ' ' {
+		return errStatusLine
+	}
+	h.reason = strings.TrimPrefix(line[12:], " ")
+	return nil
+}
+
+// parseFields reads fields up to the empty line that ends them: about count.
+func parseFields(text string, count int) (http.Header, error) {
+	count = min(count, 64) // the rest of a strange response is worth no memory in advance
+	header := make(http.Header, count)
+	values := make([]string, 0, count)
+	last := ""
+	for {
+		line, rest, _ := strings.Cut(text, "\n")
+		line, text = strings.TrimSuffix(line, "\r"), rest
+		if line == "" {
+			return header, nil
+		}
+		if !isFieldValue(line) {
+			return nil, errField
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			if last == "" {
+				return nil, errField
+			}
+			of := header[last]
+			of[len(of)-1] += " " + trim(line)
+			continue
+		}
+		name, value, err := parseField(line)
+		if err != nil {
+			return nil, err
+		}
+		last = name
+		if of := header[name]; of != nil {
+			header[name] = append(of, value)
+			continue
+		}
+		values = append(values, value)
+		header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+}
+
+// parseField takes whitespace before the colon away, as RFC 9112 §5.1 asks of
+// proxies, but not where the field says how long the message is.
+func parseField(line string) (name, value string, err error) {
+	colon := strings.IndexByte(line, ':')
+	if colon < 0 {
+		return "", "", errField
+	}
+	plain := strings.TrimRight(line[:colon], " \t")
+	if !isToken(plain) {
+		return "", "", errField
+	}
+	name = textproto.CanonicalMIMEHeaderKey(plain)
+	if len(plain) != colon && framing(name) {
+		return "", "", fmt.Errorf("%w: whitespace before a colon", errField)
+	}
+	return name, trim(line[colon+1:]), nil
+}
+
+func mimeHeader(h http.Header) textproto.MIMEHeader { return textproto.MIMEHeader(h) }

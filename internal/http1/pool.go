@@ -1,0 +1,121 @@
+package http1
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// pool keeps idle connections. The one used last is used next, so that those
+// that are too many grow old.
+type pool struct {
+	mu    sync.Mutex
+	conns map[place][]*conn // the oldest first
+	timer *time.Timer       // runs while there are any that age
+}
+
+// take answers a connection that is fit for a request, or nil.
+func (p *pool) take(at place) *conn {
+	for {
+		c := p.pop(at)
+		if c == nil || c.isQuiet() {
+			return c
+		}
+		_ = c.Close() // it was of no use any more
+	}
+}
+
+func (p *pool) pop(at place) *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	conns := p.conns[at]
+	if len(conns) == 0 {
+		return nil
+	}
+	c := conns[len(conns)-1]
+	conns[len(conns)-1] = nil
+	p.conns[at] = conns[:len(conns)-1]
+	return c
+}
+
+// put keeps a connection, or closes the oldest where there are most already.
+func (p *pool) put(c *conn, most int, maxAge time.Duration) {
+	if most <= 0 {
+		_ = c.Close()
+		return
+	}
+	if surplus := p.push(c, most, maxAge); surplus != nil {
+		_ = surplus.Close()
+	}
+}
+
+func (p *pool) push(c *conn, most int, maxAge time.Duration) (surplus *conn) {
+	c.idleSince = time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conns == nil {
+		p.conns = make(map[place][]*conn)
+	}
+	conns := p.conns[c.place]
+	if len(conns) >= most {
+		surplus = conns[0]
+		conns = slices.Delete(conns, 0, 1)
+	}
+	p.conns[c.place] = append(conns, c)
+	if maxAge > 0 && p.timer == nil {
+		p.timer = time.AfterFunc(maxAge, func() { p.age(maxAge) })
+	}
+	return surplus
+}
+
+// age closes what has been idle for too long, and comes again for the rest.
+func (p *pool) age(most time.Duration) {
+	old := p.retire(most)
+	for _, c := range old {
+		_ = c.Close()
+	}
+}
+
+func (p *pool) retire(most time.Duration) (old []*conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, next := time.Now(), time.Duration(0)
+	for at, conns := range p.conns {
+		n := 0
+		for n < len(conns) && now.Sub(conns[n].idleSince) >= most {
+			n++
+		}
+		old = append(old, conns[:n]...)
+		if conns = slices.Delete(conns, 0, n); len(conns) == 0 {
+			delete(p.conns, at)
+			continue
+		}
+		p.conns[at] = conns
+		if left := most - now.Sub(conns[0].idleSince); next == 0 || left < next {
+			next = left
+		}
+	}
+	if next == 0 {
+		p.timer = nil
+	} else {
+		p.timer.Reset(next)
+	}
+	return old
+}
+
+// close closes all of them.
+func (p *pool) close() {
+	p.mu.Lock()
+	all := p.conns
+	p.conns = nil
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
+	p.mu.Unlock()
+	for _, conns := range all {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}
+}

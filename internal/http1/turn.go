@@ -1,0 +1,136 @@
+package http1
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// turn is one request and its response on a connection.
+//
+// The two directions end on their own. The last to end decides what becomes of
+// the connection: it is kept only if both ended as they should.
+type turn struct {
+	t     *Transport
+	c     *conn
+	o     *outgoing
+	trace *httptrace.ClientTrace // nil: nobody follows it
+	// uncut lets go of the request's context, whose end cuts the connection. It
+	// answers false where that has happened.
+	uncut func() bool
+
+	directions atomic.Int32 // that have not ended
+	spoilt     atomic.Bool  // the connection is not to be kept
+	unsent     atomic.Pointer[error]
+	proceed    chan bool // whether to send a body that waits for a 100; nil: it does not
+
+	waiting sync.Mutex // for the response's head, under ResponseHeaderTimeout
+	headed  bool       // it has come
+}
+
+func newTurn(t *Transport, c *conn, o *outgoing) *turn {
+	c.wrote, c.read = false, false
+	x := &turn{t: t, c: c, o: o, trace: httptrace.ContextClientTrace(o.r.Context())}
+	x.uncut = context.AfterFunc(o.r.Context(), c.cut)
+	x.directions.Store(1)
+	return x
+}
+
+// fail ends the turn without a response, and answers why as the caller should
+// know it: his own leaving first, then what kept the request from being sent.
+func (x *turn) fail(err error) error {
+	x.spoilt.Store(true)
+	x.goOn(false)
+	x.uncut()
+	x.c.cut()
+	return x.cause(err)
+}
+
+func (x *turn) cause(err error) error {
+	if ctx := x.o.r.Context(); ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if unsent := x.unsent.Load(); unsent != nil {
+		return *unsent
+	}
+	return err
+}
+
+// ended is called by each direction at its end.
+func (x *turn) ended(well bool) {
+	if !well {
+		x.spoilt.Store(true)
+	}
+	if x.directions.Add(-1) > 0 {
+		if !well {
+			x.c.cut() // the other one has nothing to wait for
+		}
+		return
+	}
+	if x.uncut() && !x.spoilt.Load() && x.c.r.Buffered() == 0 {
+		x.c.reused = true
+		x.t.keep(x.c)
+		return
+	}
+	x.c.cut()
+}
+
+// received ends the response's direction. Where the connection will not be kept
+// there is no point in sending the rest of a request.
+func (x *turn) received(well bool) { x.ended(well && !x.spoilt.Load()) }
+
+// goOn tells a body that waits for a 100 whether to go.
+func (x *turn) goOn(yes bool) {
+	if x.proceed == nil {
+		return
+	}
+	select {
+	case x.proceed <- yes:
+	default: // it has been told
+	}
+}
+
+// startClock bounds the wait for the response's head, once the request is sent.
+func (x *turn) startClock() {
+	if x.t.ResponseHeaderTimeout <= 0 {
+		return
+	}
+	x.waiting.Lock()
+	defer x.waiting.Unlock()
+	if !x.headed {
+		_ = x.c.SetReadDeadline(time.Now().Add(x.t.ResponseHeaderTimeout)) // fails only where reading does
+	}
+}
+
+func (x *turn) stopClock() {
+	if x.t.ResponseHeaderTimeout <= 0 {
+		return
+	}
+	x.waiting.Lock()
+	defer x.waiting.Unlock()
+	x.headed = true
+	_ = x.c.SetReadDeadline(time.Time{})
+}
+
+func (x *turn) wroteHeaders() {
+	if x.trace != nil && x.trace.WroteHeaders != nil {
+		x.trace.WroteHeaders()
+	}
+}
+
+// early tells the caller of an interim response.
+func (x *turn) early(h *head) error {
+	if h.status == http.StatusContinue {
+		x.goOn(true)
+		if x.trace != nil && x.trace.Got100Continue != nil {
+			x.trace.Got100Continue()
+		}
+	}
+	if x.trace != nil && x.trace.Got1xxResponse != nil {
+		return x.trace.Got1xxResponse(h.status, mimeHeader(h.header))
+	}
+	return nil
+}
