@@ -106,7 +106,7 @@ func BenchmarkOverSockets(b *testing.B) {
 			p.reverse = p.newReverseProxy()
 			server := httptest.NewServer(p)
 			b.Cleanup(server.Close)
-			client := newClient(b, NewTransport(TransportOptions{}))
+			client := newClient(b, NewTransport(TransportOptions{NetHTTP: true}))
 			b.ReportAllocs()
 			for b.Loop() {
 				res, err := client.Post(server.URL+path, "application/json", nil)

@@ -22,7 +22,7 @@ func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
 // whoami makes an identity that asks the upstream.
 func whoami(t *testing.T, upstream http.HandlerFunc) Identifier {
 	t.Helper()
-	transport := NewTransport(TransportOptions{})
+	transport := transportUnderTest(TransportOptions{})
 	t.Cleanup(transport.CloseIdleConnections)
 	chain, err := identity.New(identity.Options{
 		Upstream: serve(t, upstream), Transport: transport, Entries: []identity.Entry{{Kind: identity.KindWhoami, Get: "/me", User: "id"}},

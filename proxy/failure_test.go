@@ -75,7 +75,7 @@ func testATooLargeRequestIs413(t *testing.T) {
 	o := Options{Upstream: upstream}
 	limited := httptest.NewServer(http.MaxBytesHandler(newStand(t, &o).proxy, 10))
 	t.Cleanup(limited.Close)
-	res, err := newClient(t, NewTransport(TransportOptions{})).Post(limited.URL, "text/plain", strings.NewReader("more than ten"))
+	res, err := newClient(t, NewTransport(TransportOptions{NetHTTP: true})).Post(limited.URL, "text/plain", strings.NewReader("more than ten"))
 	if err != nil {
 		t.Fatal(err)
 	}

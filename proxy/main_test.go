@@ -163,7 +163,7 @@ func newStand(t testing.TB, o *Options) *stand {
 	if o.Transport == nil {
 		o.Transport = transport
 	}
-	s := &stand{log: &syncBuffer{}, client: newClient(t, NewTransport(TransportOptions{}))}
+	s := &stand{log: &syncBuffer{}, client: newClient(t, NewTransport(TransportOptions{NetHTTP: true}))}
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(s.log, nil))
 	}

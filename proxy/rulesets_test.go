@@ -36,7 +36,7 @@ func ruleset(t *testing.T, name string, api scripted, cases []exchangeCase) {
 				}
 				api.ServeHTTP(w, r)
 			})
-			transport := NewTransport(TransportOptions{})
+			transport := transportUnderTest(TransportOptions{})
 			t.Cleanup(transport.CloseIdleConnections)
 			var entries []identity.Entry
 			for _, r := range file().Identity {

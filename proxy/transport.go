@@ -1,11 +1,15 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"net/http"
+	"sync"
 	"time"
+
+	"github.com/hookproxy/hookproxy/internal/http1"
 )
 
 // What applies where TransportOptions leaves a field zero.
@@ -39,6 +43,10 @@ type TransportOptions struct {
 	// H2C speaks HTTP/2 without TLS, by prior knowledge (RFC 9113 §3.3), to an
 	// http upstream. HTTPS upstreams negotiate it anyway.
 	H2C bool
+	// NetHTTP has net/http's transport speak HTTP/1.1 too. Otherwise that is done
+	// by one of our own, which costs less; see
+	// docs/decisions/0090-an-http1-transport-of-our-own.md.
+	NetHTTP bool
 	// DialTimeout bounds connecting. DefaultDialTimeout.
 	DialTimeout time.Duration
 	// ResponseHeaderTimeout bounds the wait for the upstream's headers; after
@@ -62,9 +70,67 @@ type Transport interface {
 // no proxy from the environment. Call CloseIdleConnections when done with it.
 func NewTransport(o TransportOptions) Transport {
 	o = o.withDefaults()
-	dialer := &net.Dialer{Timeout: o.DialTimeout}
+	dial := (&net.Dialer{Timeout: o.DialTimeout}).DialContext
+	shared := newNetHTTP(o, dial)
+	if o.H2C || o.NetHTTP {
+		return shared
+	}
+	return &direct{http2: shared, http1: http1.Transport{
+		DialContext:            dial,
+		TLS:                    shared.TLSClientConfig,
+		TLSHandshakeTimeout:    tlsHandshakeTimeout,
+		ResponseHeaderTimeout:  o.ResponseHeaderTimeout,
+		ExpectContinueTimeout:  expectContinueTimeout,
+		MaxResponseHeaderBytes: maxResponseHeaderBytes,
+		MaxIdleConnsPerHost:    o.MaxIdleConnsPerHost,
+		IdleConnTimeout:        o.IdleConnTimeout,
+	}}
+}
+
+// direct speaks HTTP/1.1 on the goroutine that asks, and leaves HTTP/2 to
+// net/http.
+type direct struct {
+	http1 http1.Transport
+	http2 *http.Transport
+	// prefers is what each https host chose when first asked: HTTP/2, true, or
+	// HTTP/1.1. It is asked again after a failure.
+	prefers sync.Map
+}
+
+func (t *direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" {
+		return t.http1.RoundTrip(r)
+	}
+	http2, known := t.prefers.Load(r.URL.Host)
+	if !known {
+		prefers, err := t.http1.Negotiate(r.Context(), r.URL)
+		if err != nil {
+			if r.Body != nil {
+				_ = r.Body.Close() // the contract of http.RoundTripper
+			}
+			return nil, err
+		}
+		t.prefers.Store(r.URL.Host, prefers)
+		http2 = prefers
+	}
+	if http2.(bool) {
+		return t.http2.RoundTrip(r) // which falls back to HTTP/1.1 of its own
+	}
+	res, err := t.http1.RoundTrip(r)
+	if err != nil {
+		t.prefers.Delete(r.URL.Host)
+	}
+	return res, err
+}
+
+func (t *direct) CloseIdleConnections() {
+	t.http1.CloseIdleConnections()
+	t.http2.CloseIdleConnections()
+}
+
+func newNetHTTP(o TransportOptions, dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
 	return &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            dial,
 		TLSClientConfig:        &tls.Config{RootCAs: o.CA, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    tlsHandshakeTimeout,
 		DisableCompression:     true,

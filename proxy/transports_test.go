@@ -10,7 +10,8 @@ var transports = []struct {
 	name string
 	make func(TransportOptions) Transport
 }{
-	{"net/http", func(o TransportOptions) Transport { return NewTransport(o) }},
+	{"direct", NewTransport},
+	{"net/http", func(o TransportOptions) Transport { o.NetHTTP = true; return NewTransport(o) }},
 }
 
 // overTransports runs a test over each way there is to the upstream: what is

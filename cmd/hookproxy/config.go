@@ -48,6 +48,8 @@ type config struct {
 	certificate *tls.Certificate // nil for plain HTTP
 	upstreamCA  *x509.CertPool   // nil for the system's
 
+	netHTTP        bool // speaks HTTP/1.1 to the upstream through net/http
+	pprof          bool
 	maxConnections int // of clients
 
 	workers      int
@@ -79,6 +81,7 @@ func readConfig(s settings) (config, error) {
 	if s.Admin != none {
 		r.address("admin", s.Admin)
 		c.admin = s.Admin
+		c.pprof = s.Pprof
 	}
 	if c.adminToken = s.AdminToken; c.adminToken != "" && len(c.adminToken) < minToken {
 		r.refuse("admin-token", "…", "is shorter than %d characters; openssl rand -hex 32 makes a good one", minToken)
@@ -106,6 +109,8 @@ func (r *settingReader) readFront(s settings, c *config) {
 		c.record = s.Record
 		r.upTo(maxConnections, "max-connections", s.MaxConnections)
 		c.maxConnections = s.MaxConnections
+		r.oneOf("upstream-transport", s.UpstreamTransport, transportDirect, transportNetHTTP)
+		c.netHTTP = s.UpstreamTransport == transportNetHTTP
 		r.readTLS(s, c)
 	}
 	source := r.file("rules", s.Rules)

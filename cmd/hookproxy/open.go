@@ -32,7 +32,7 @@ func (p *program) openFront(context.Context) error {
 		return nil
 	}
 	c := p.config
-	transport := proxy.NewTransport(proxy.TransportOptions{CA: c.upstreamCA, H2C: c.upstream.Scheme == "h2c"})
+	transport := proxy.NewTransport(proxy.TransportOptions{CA: c.upstreamCA, H2C: c.upstream.Scheme == "h2c", NetHTTP: c.netHTTP})
 	p.closers.add(func() error { transport.CloseIdleConnections(); return nil })
 	upstream, err := p.recorded(transport)
 	if err != nil {
@@ -143,10 +143,12 @@ func (p *program) openAdmin(context.Context) error {
 		return err
 	}
 	p.own.Add(listener.Addr())
+	handler := newAdminHandler(p.health, p.registry, p.unmatched(), p.adminAPI(listener.Addr()))
+	if p.config.pprof {
+		handler = profiled(handler)
+	}
 	p.admin = &server{
-		http: &http.Server{
-			Handler: newAdminHandler(p.health, p.registry, p.unmatched(), p.adminAPI(listener.Addr())), ReadHeaderTimeout: adminHeaderTimeout,
-		},
+		http:     &http.Server{Handler: handler, ReadHeaderTimeout: adminHeaderTimeout},
 		listener: listener, drain: adminDrain,
 	}
 	p.closers.add(p.admin.close)

@@ -98,7 +98,7 @@ func TestANameThatTurnsToLoopbackReachesNothingThere(t *testing.T) {
 	})
 	front := runProgram(t, settings{
 		Listen: "127.0.0.1:0", Admin: none, Upstream: startSample(t), Rules: writeRules(t, sampleRules), Role: roleAll,
-		Redis: redisEmbedded, Namespace: "hookproxy", Lanes: 1, Spool: none, SpoolBytes: "1MiB", MaxConnections: 10, Workers: 4, DrainTimeout: time.Second,
+		Redis: redisEmbedded, Namespace: "hookproxy", Lanes: 1, Spool: none, SpoolBytes: "1MiB", MaxConnections: 10, UpstreamTransport: transportDirect, Workers: 4, DrainTimeout: time.Second,
 		LogFormat: "text", LogLevel: "info", AllowNetworks: []string{"127.0.0.2"},
 	}, resolver)
 	subscribe(t, front, "contact.create", "http://hook.test:"+port+"/x", receiver)

@@ -18,6 +18,9 @@ const (
 	roleDeliver   = "deliver"
 	redisEmbedded = "embedded"
 	none          = "none"
+
+	transportDirect  = "direct"
+	transportNetHTTP = "net/http"
 )
 
 // defaultRules is the rules file unless another is named. Workers alone do
@@ -71,6 +74,9 @@ type settings struct {
 	TLSCert    string `name:"tls-cert" env:"HOOKPROXY_TLS_CERT" placeholder:"FILE" help:"Certificate to serve HTTPS with (PEM)."`
 	TLSKey     string `name:"tls-key" env:"HOOKPROXY_TLS_KEY" placeholder:"FILE" help:"Its key (PEM)."`
 	UpstreamCA string `name:"upstream-ca" env:"HOOKPROXY_UPSTREAM_CA" placeholder:"FILE" help:"Certificates to trust the upstream by, instead of the system's (PEM)."`
+
+	UpstreamTransport string `name:"upstream-transport" default:"direct" env:"HOOKPROXY_UPSTREAM_TRANSPORT" help:"Who speaks HTTP/1.1 to the API: direct, or net/http, which costs more."`
+	Pprof             bool   `name:"pprof" env:"HOOKPROXY_PPROF" help:"Profiles under /debug/pprof/ on the admin listener."`
 
 	MaxConnections int `name:"max-connections" default:"10000" env:"HOOKPROXY_MAX_CONNECTIONS" help:"Clients' connections at once; one more waits."`
 

@@ -47,6 +47,7 @@ func TestABadSettingIsRefusedNamingKeyAndValue(t *testing.T) {
 		{[]string{"--namespace", "a{b}"}, `--namespace (HOOKPROXY_NAMESPACE): "a{b}" is not`},
 		{[]string{"--lanes", "0"}, `--lanes (HOOKPROXY_LANES): "0" is not a number`},
 		{[]string{"--workers=-1"}, `--workers (HOOKPROXY_WORKERS): "-1" is not a number`},
+		{[]string{"--upstream-transport", "fast"}, `"fast" is none of direct, net/http`},
 		{[]string{"--max-connections", "0"}, `--max-connections (HOOKPROXY_MAX_CONNECTIONS): "0" is not`},
 		{[]string{"--drain-timeout", "0s"}, `--drain-timeout (HOOKPROXY_DRAIN_TIMEOUT): "0s" is not`},
 		{[]string{"--trusted-proxies", "10.0.0.0/8,ten"}, `--trusted-proxies (HOOKPROXY_TRUSTED_PROXIES): "ten" is neither`},

@@ -47,7 +47,7 @@ func spoolProgram(t *testing.T, err error) (*program, error) {
 	c, configErr := readConfig(settings{
 		Listen: "127.0.0.1:0", Admin: none, Upstream: "http://127.0.0.1:1", Rules: writeRules(t, sampleRules),
 		Role: roleProxy, Redis: "redis://" + redistest.Mini(t).Addr, Namespace: "hookproxy", Lanes: 1,
-		Spool: filepath.Join(t.TempDir(), "spool"), MaxConnections: 10, Workers: 1, DrainTimeout: demoDrain, LogFormat: "text", LogLevel: "info", SpoolBytes: "1GiB",
+		Spool: filepath.Join(t.TempDir(), "spool"), MaxConnections: 10, UpstreamTransport: transportDirect, Workers: 1, DrainTimeout: demoDrain, LogFormat: "text", LogLevel: "info", SpoolBytes: "1GiB",
 	})
 	if configErr != nil {
 		t.Fatal(configErr)
