@@ -38,6 +38,41 @@ func TestARedisThatGoesAndComesBackCostsNoAttempt(t *testing.T) {
 	})
 }
 
+func TestMinutesWithoutRedisUnderLoadCostNothing(t *testing.T) {
+	onEachRedis(t, func(r *rig) {
+		url, got := receive(r, status(200))
+		id := r.subscribe("a", "contact.create", url)
+		e := r.engine(nil)
+		e.idle = time.Second // miniredis leaves a blocked connection hanging
+		stop := r.run(e)
+		seen := map[string]bool{}
+		for outage := range 3 {
+			r.pushMany(100*outage, 100*outage+100)
+			for _, one := range r.arrive(got, 10) { // the rest is under way
+				seen[one.header.Get("X-Hook-Id")] = true
+			}
+			r.server.Stop(r)
+			r.pass(10 * time.Minute) // far beyond leases and the breaker's first rests
+			r.server.Start(r)
+			for len(seen) < 100*outage+100 {
+				one := r.arrive(got, 1)[0]
+				seen[one.header.Get("X-Hook-Id")] = true
+				if n := one.header.Get("X-Hook-Attempt"); n != "1" {
+					r.Errorf("%s arrived as attempt %s", one.header.Get("X-Hook-Id"), n)
+				}
+			}
+		}
+		r.eventually("every end reaches Redis", func() bool { return r.client.ZCard(r.Context(), r.lane.Leases()).Val() == 0 })
+		stop()
+		if f := r.field(id, "failures"); f != "" && f != "0" {
+			r.Errorf("failures %s", f)
+		}
+		if active := r.field(id, "active"); active != "1" {
+			r.Errorf("active is %s", active)
+		}
+	})
+}
+
 func TestAnEngineStartsWithRedisAway(t *testing.T) {
 	onEachRedis(t, func(r *rig) {
 		url, got := receive(r, status(200))
