@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -210,6 +211,36 @@ func FuzzJSONPath(f *testing.F) {
 		got, ambiguous := parsed.find(gjson.Parse(raw))
 		if want := gjson.Get(raw, path); !ambiguous && (got.Exists() != want.Exists() || got.Raw != want.Raw) {
 			t.Errorf("%q in %q: got %q, gjson %q", path, raw, got.Raw, want.Raw)
+		}
+	})
+}
+
+// FuzzText: a text that is accepted says the same when its parts are written out
+// again, and its sources are written as the schema says.
+func FuzzText(f *testing.F) {
+	for _, written := range []string{"Deal {path.id} of {caller.user}", "{{}}{item}", "{response.body.a\\.b.0}", "{query.x}}}", "{request.header.X-A}{fetched.é}"} {
+		f.Add(written)
+	}
+	described := regexp.MustCompile(allPlaces.pattern())
+	braces := strings.NewReplacer("{", "{{", "}", "}}")
+	f.Fuzz(func(t *testing.T, written string) {
+		parsed, err := parseText(written)
+		if err != nil {
+			return
+		}
+		again := ""
+		for _, part := range parsed {
+			if part.source == nil {
+				again += braces.Replace(part.literal)
+				continue
+			}
+			again += "{" + part.source.text + "}"
+			if utf8.ValidString(part.source.text) && !described.MatchString(part.source.text) {
+				t.Errorf("the schema refuses %q", part.source.text)
+			}
+		}
+		if twice, err := parseText(again); err != nil || !reflect.DeepEqual(parsed, twice) {
+			t.Errorf("%q became %q: %v, %v", written, again, twice, err)
 		}
 	})
 }
