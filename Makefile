@@ -41,7 +41,8 @@ fuzz: ## Each fuzz target for a while.
 	done
 
 schema: ## The JSON Schema of rules.yaml, kept for editors.
-	go run ./cmd/hookproxy schema > examples/rules.schema.json
+	go run ./cmd/hookproxy schema > examples/rules.schema.json.new
+	mv examples/rules.schema.json.new examples/rules.schema.json
 
 build: ## One static binary in bin/.
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o bin/hookproxy ./cmd/hookproxy

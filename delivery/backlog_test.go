@@ -52,7 +52,7 @@ func TestTheBytesThatWaitAreCountedWhateverBecomesOfThem(t *testing.T) {
 
 func TestAnInactiveSubscriptionKeepsTheNewestUpToSoManyBytes(t *testing.T) {
 	onEachRedis(t, func(r *rig) {
-		r.maxKept = 10_000
+		r.backlog.bytes.Store(10_000)
 		id := r.subscribe("a", "contact.create", "http://a")
 		r.setActive(id, "0")
 		for i := range 12 {
@@ -90,7 +90,7 @@ func (r *rig) fillBacklog(subscribers, deliveries int) float64 {
 	for i := range subscribers {
 		r.setActive(r.subscribe(fmt.Sprint("s", i), "contact.create", "http://a"), "0")
 	}
-	r.maxBacklog, r.maxKept = deliveries, 1<<40
+	r.backlog.keep(deliveries, 1<<40)
 	before, payload := usedMemory(r), 0
 	pipe := r.client.Pipeline()
 	for i := range deliveries / subscribers {

@@ -184,7 +184,7 @@ func TestASetMemberWithoutSubscriptionIsForgotten(t *testing.T) {
 
 func TestAnInactiveSubscriptionKeepsTheNewestUpToItsBacklog(t *testing.T) {
 	onEachRedis(t, func(r *rig) {
-		r.maxBacklog = 5
+		r.backlog.most.Store(5)
 		id := r.subscribe("a", "contact.create", "http://a")
 		r.setActive(id, "0")
 		r.pushMany(1, 13)

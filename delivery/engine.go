@@ -133,6 +133,7 @@ type Engine struct {
 	slots   slots
 	retries slots
 	lanes   []*lane
+	backlog *backlog // of every lane
 	// idle is idleWait, but in tests.
 	idle time.Duration
 	// workers are the deliveries under way, each a goroutine.
@@ -153,19 +154,28 @@ func New(o Options) (*Engine, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("delivery: %w", err)
 	}
-	e := &Engine{options: o, sender: newSender(o), slots: newSlots(o.Workers), retries: newSlots(o.RetryWorkers), idle: idleWait}
+	e := &Engine{options: o, sender: newSender(o), slots: newSlots(o.Workers), retries: newSlots(o.RetryWorkers), backlog: new(backlog), idle: idleWait}
+	e.backlog.keep(o.MaxBacklog, o.MaxKept)
 	for _, l := range o.Layout.All() {
 		e.lanes = append(e.lanes, &lane{
 			queue: &queue{
 				client: o.Client, lane: l, offset: o.Offset, leaseFor: leaseFor,
-				cap: o.PerSubscription, breakAfter: o.BreakAfter, maxBacklog: o.MaxBacklog,
-				maxQueued: o.MaxQueued, maxKept: o.MaxKept, retain: o.Retain,
+				cap: o.PerSubscription, breakAfter: o.BreakAfter, backlog: e.backlog,
+				maxQueued: o.MaxQueued, retain: o.Retain,
 			},
 			inflight: newInflight(),
 			finished: make(chan finished, o.Workers),
 		})
 	}
 	return e, nil
+}
+
+// Keep changes MaxBacklog and MaxKept, for events that are dispatched from now on.
+// Zero means the default.
+func (e *Engine) Keep(most int, bytes int64) {
+	setDefault(&most, DefaultMaxBacklog)
+	setDefault(&bytes, DefaultMaxKept)
+	e.backlog.keep(most, bytes)
 }
 
 func (o *Options) setDefaults() {

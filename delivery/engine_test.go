@@ -181,6 +181,21 @@ func TestAnInactiveSubscriptionIsServedOnceActive(t *testing.T) {
 	})
 }
 
+func TestWhatAnInactiveSubscriptionKeepsCanBeChangedWhileRunning(t *testing.T) {
+	onEachRedis(t, func(r *rig) {
+		id := r.subscribe("a", "contact.create", "http://127.0.0.1:1")
+		r.setActive(id, "0")
+		e := r.engine(func(o *Options) { o.MaxBacklog = 2 })
+		r.run(e)
+		e.Keep(5, 0)
+		r.pushMany(0, 20)
+		r.eventually("dispatched", func() bool { return r.field(id, "dropped") == "15" })
+		e.Keep(0, 0)
+		r.pushMany(20, 30)
+		r.eventually("dispatched", func() bool { return r.client.ZCard(r.Context(), r.lane.Queue(id)).Val() == 15 })
+	})
+}
+
 func TestDeletingASubscriptionFreesWhatItHad(t *testing.T) {
 	onEachRedis(t, func(r *rig) {
 		id := r.subscribe("a", "contact.create", "http://127.0.0.1:1")

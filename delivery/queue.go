@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -79,17 +80,26 @@ type queue struct {
 	leaseFor   time.Duration
 	cap        int
 	breakAfter int // 0: there are no breakers
-	maxBacklog int
+	backlog    *backlog
 	maxQueued  int
-	maxKept    int64
 	retain     time.Duration
+}
+
+// backlog is how many deliveries an inactive subscription keeps, and how many
+// bytes of them.
+type backlog struct{ most, bytes atomic.Int64 }
+
+func (b *backlog) keep(most int, bytes int64) {
+	b.most.Store(int64(most))
+	b.bytes.Store(bytes)
 }
 
 type dispatched struct{ events, deliveries, duplicates, parked, dropped, left, overflowed int64 }
 
 // dispatch makes deliveries of the events at the right of the list, of so many at most.
 func (q *queue) dispatch(ctx context.Context, most int) (dispatched, error) {
-	n, err := q.run(ctx, dispatchScript, min(most, dispatchEvents), dispatchDeliveries, dispatchBytes, q.maxBacklog, q.maxQueued, q.maxKept).Int64Slice()
+	n, err := q.run(ctx, dispatchScript, min(most, dispatchEvents), dispatchDeliveries, dispatchBytes,
+		q.backlog.most.Load(), q.maxQueued, q.backlog.bytes.Load()).Int64Slice()
 	if err != nil {
 		return dispatched{}, fmt.Errorf("dispatch: %w", err)
 	}

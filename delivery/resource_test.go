@@ -148,7 +148,7 @@ func TestWhatIsBlockedIsMissedDroppedAndTrimmedLikeTheRest(t *testing.T) {
 		}
 		r.end(head, stepDead, 0)
 		r.setActive(id, "0")
-		r.maxBacklog = 2
+		r.backlog.most.Store(2)
 		r.push(about(5, "x"), about(6, "x"))
 		if d := r.dispatchAll(); d.dropped != 1 {
 			t.Fatalf("dispatched %+v, want the oldest dropped", d)

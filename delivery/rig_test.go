@@ -31,9 +31,10 @@ func newRig(t testing.TB, s *redistest.Server) *rig {
 	r := &rig{TB: t, server: s}
 	r.queue = &queue{
 		client: s.Client, lane: layout.Layout{}.Lane(0), offset: r.moved.Load,
-		leaseFor: leaseFor, cap: DefaultPerSubscription, breakAfter: DefaultBreakAfter, maxBacklog: DefaultMaxBacklog,
-		maxQueued: DefaultMaxQueued, maxKept: DefaultMaxKept, retain: DefaultRetain,
+		leaseFor: leaseFor, cap: DefaultPerSubscription, breakAfter: DefaultBreakAfter, backlog: new(backlog),
+		maxQueued: DefaultMaxQueued, retain: DefaultRetain,
 	}
+	r.backlog.keep(DefaultMaxBacklog, DefaultMaxKept)
 	return r
 }
 

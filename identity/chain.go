@@ -31,6 +31,10 @@ type Options struct {
 	Upstream *url.URL
 	// Transport reaches the upstream. Required by whoami and basic.
 	Transport http.RoundTripper
+	// Before is a chain that this one takes the place of, or nil. What it knows
+	// of callers and keys lives on in the entries that have not changed, nor has
+	// any file that they name. The other options must be those of Before.
+	Before *Chain
 	// TrustedProxies are the peers whose identity header is believed. None by
 	// default.
 	TrustedProxies []netip.Prefix
@@ -60,6 +64,7 @@ type resolver interface {
 // Chain finds out who is calling. It is safe for concurrent use.
 type Chain struct {
 	resolvers []resolver
+	made      []made // of each entry, in order
 	peers     peers
 	headers   []string // names that Strip removes
 	nobody    *Question
@@ -103,7 +108,11 @@ func (o Options) withDefaults() Options {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
-	o.outside = &outside{given: o.Outside, transports: map[string]*http.Transport{}}
+	if o.Before != nil {
+		o.outside = o.Before.outside
+	} else {
+		o.outside = &outside{given: o.Outside, transports: map[string]*http.Transport{}}
+	}
 	return o
 }
 
@@ -119,29 +128,37 @@ func (c *Chain) add(o Options, entry Entry, i int) error {
 	if i > 0 && o.Entries[i-1].Kind == KindAnonymous {
 		return errors.New("would never be asked: anonymous, before it, is always responsible")
 	}
-	var made resolver
+	kept := made{entry: entry, files: contentsOf(entry)}
+	if o.Before != nil {
+		kept.resolver = o.Before.resolverOf(kept)
+	}
 	var err error
+	if kept.resolver == nil {
+		kept.resolver, err = newResolver(o, entry)
+	}
+	c.made, c.resolvers = append(c.made, kept), append(c.resolvers, kept.resolver)
+	return err
+}
+
+func newResolver(o Options, entry Entry) (resolver, error) {
 	switch entry.Kind {
 	case KindHeader:
-		made, err = newHeader(entry, c.peers)
 		if len(o.TrustedProxies) == 0 {
 			o.Log.Warn("the identity header is believed from nobody: there are no trusted proxies", "header", entry.Header)
 		}
+		return newHeader(entry, o.peers)
 	case KindWhoami:
-		made, err = newWhoami(o, entry)
+		return newWhoami(o, entry)
 	case KindBasic:
-		made, err = newBasic(o, entry)
+		return newBasic(o, entry)
 	case KindJWT:
-		made, err = newJWT(o, entry)
+		return newJWT(o, entry)
 	case KindKey:
-		made, err = newKey(o, entry)
+		return newKey(o, entry)
 	case KindAnonymous:
-		made, err = newAnonymous(entry)
-	default:
-		err = errors.New("unknown kind; known are header, basic, jwt, whoami, key, anonymous")
+		return newAnonymous(entry)
 	}
-	c.resolvers = append(c.resolvers, made)
-	return err
+	return nil, errors.New("unknown kind; known are header, basic, jwt, whoami, key, anonymous")
 }
 
 // checkCredentials refuses an identity header as a credential: a stranger's
@@ -187,8 +204,8 @@ func (c *Chain) Ask(r *http.Request) *Question {
 	return c.nobody
 }
 
-// Close ends the connections to absolute URLs that wait for a next lookup. The
-// Chain remains usable.
+// Close ends the connections to absolute URLs that wait for a next lookup, those
+// of the chains before it included. The Chain remains usable.
 func (c *Chain) Close() error {
 	c.outside.close()
 	return nil

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 )
 
 // endpoint is a fixed URL that is asked, and the way there.
@@ -78,9 +79,11 @@ func (e endpoint) name() string {
 	return e.url.Path
 }
 
-// outside keeps the transports to absolute URLs, one per file of certificates.
+// outside keeps the transports to absolute URLs, one for each set of
+// certificates, by its PEM; "" stands for the system's.
 type outside struct {
 	given      http.RoundTripper // instead, if not nil
+	mu         sync.Mutex
 	transports map[string]*http.Transport
 }
 
@@ -88,13 +91,10 @@ func (o *outside) to(ca string) (http.RoundTripper, error) {
 	if o.given != nil {
 		return o.given, nil
 	}
-	if made := o.transports[ca]; made != nil {
-		return made, nil
-	}
-	settings := &tls.Config{MinVersion: tls.VersionTLS12}
+	settings, pem := &tls.Config{MinVersion: tls.VersionTLS12}, []byte(nil)
 	if ca != "" {
-		pem, err := os.ReadFile(ca)
-		if err != nil {
+		var err error
+		if pem, err = os.ReadFile(ca); err != nil {
 			return nil, fmt.Errorf("certificates: %w", err)
 		}
 		settings.RootCAs = x509.NewCertPool()
@@ -102,14 +102,21 @@ func (o *outside) to(ca string) (http.RoundTripper, error) {
 			return nil, fmt.Errorf("certificates: %s holds none in PEM form", ca)
 		}
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if made := o.transports[string(pem)]; made != nil {
+		return made, nil
+	}
 	made := http.DefaultTransport.(*http.Transport).Clone()
 	made.TLSClientConfig = settings
-	o.transports[ca] = made
+	o.transports[string(pem)] = made
 	return made, nil
 }
 
 // close ends the connections that wait for a next request.
 func (o *outside) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for _, transport := range o.transports {
 		transport.CloseIdleConnections()
 	}

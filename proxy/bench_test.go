@@ -75,8 +75,11 @@ func benchProxy(b *testing.B, n int) *Proxy {
 		source.WriteString("capture: {max_body: 1048576}\n")
 	}
 	p, err := New(Options{
-		Upstream: parse(b, "http://upstream"), Transport: benchAnswer, Rules: rulesOf(b, source.String()), Identity: everybodyIs(b, "42"),
-		Publisher: nowhere{}, Own: http.NotFoundHandler(), OwnPaths: []string{"/api/v1/subscription/", "/api/v1/event/"},
+		Upstream: parse(b, "http://upstream"), Transport: benchAnswer, Publisher: nowhere{},
+		Ruling: Ruling{
+			Rules: rulesOf(b, source.String()), Identity: everybodyIs(b, "42"),
+			Own: http.NotFoundHandler(), OwnPaths: []string{"/api/v1/subscription/", "/api/v1/event/"},
+		},
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -29,9 +29,9 @@ type answer struct {
 	err    error
 }
 
-// questionOf takes from the request what the answer needs.
-func (p *Proxy) questionOf(r *http.Request) *question {
-	return &question{answerer: p.ask(r), answers: make(chan answer, 1)}
+// questionOf takes from the exchange's request what the answer needs.
+func questionOf(x *exchange) *question {
+	return &question{answerer: x.ruling.ask(x.inbound), answers: make(chan answer, 1)}
 }
 
 // startAsking answers the question on a goroutine of its own. The exchange's
@@ -85,9 +85,9 @@ func (q *question) cancel() {
 // revoked tells identity of credentials that the upstream has just refused:
 // until now it may have known whose they were.
 func (p *Proxy) revoked(x *exchange, status int) {
-	if status != http.StatusUnauthorized || p.ask == nil {
+	if status != http.StatusUnauthorized || x.ruling.ask == nil {
 		return
 	}
 	defer p.survive("identity", func() {})
-	p.ask(x.inbound).Forget()
+	x.ruling.ask(x.inbound).Forget()
 }

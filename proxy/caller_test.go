@@ -171,13 +171,13 @@ func TestParkedReplaysOfStrangersAreNotTakenForOneEvent(t *testing.T) {
 func TestPanicsOnTheWayToAnEventLeaveTheResponseAlone(t *testing.T) {
 	for where, breakIt := range map[string]func(*Proxy){
 		"match": func(p *Proxy) {
-			p.match = func(*exchange) (matcher, rules.CaptureSettings) { panic("match") }
+			p.ruling.Load().match = func(*exchange) (matcher, rules.CaptureSettings) { panic("match") }
 		},
 		"derive": func(p *Proxy) {
-			p.match = func(*exchange) (matcher, rules.CaptureSettings) { return panicking{}, rules.CaptureSettings{} }
+			p.ruling.Load().match = func(*exchange) (matcher, rules.CaptureSettings) { return panicking{}, rules.CaptureSettings{} }
 		},
 		"identity": func(p *Proxy) {
-			p.ask = func(*http.Request) answerer {
+			p.ruling.Load().ask = func(*http.Request) answerer {
 				return answererFunc(func(context.Context) (identity.Caller, error) { panic(errors.New("identity")) })
 			}
 		},

@@ -38,13 +38,9 @@ func (m ruleMatch) Split() (now, later matcher) {
 	return now, later
 }
 
-// matchIn looks requests up in the rules in force.
-func matchIn(current func() *rules.File) func(*exchange) (matcher, rules.CaptureSettings) {
+// matchIn looks requests up in a file's rules.
+func matchIn(file *rules.File) func(*exchange) (matcher, rules.CaptureSettings) {
 	return func(x *exchange) (matcher, rules.CaptureSettings) {
-		if current == nil {
-			return nil, rules.CaptureSettings{}
-		}
-		file := current()
 		if file == nil {
 			return nil, rules.CaptureSettings{}
 		}
@@ -55,15 +51,9 @@ func matchIn(current func() *rules.File) func(*exchange) (matcher, rules.Capture
 	}
 }
 
-// literalIn looks words up in the paths of the rules in force.
-func literalIn(current func() *rules.File) func(word string) bool {
-	return func(word string) bool {
-		if current == nil {
-			return false
-		}
-		file := current()
-		return file != nil && file.Literal(word)
-	}
+// literalIn looks words up in the paths of a file's rules.
+func literalIn(file *rules.File) func(word string) bool {
+	return func(word string) bool { return file != nil && file.Literal(word) }
 }
 
 // capture is what a matched exchange carries beside its bytes.
@@ -93,7 +83,7 @@ func (p *Proxy) capturing(x *exchange) (c *capture) {
 		return nil
 	}
 	defer p.survive("match", func() { c = nil })
-	match, limits := p.match(x)
+	match, limits := x.ruling.match(x)
 	if match == nil {
 		return nil
 	}
@@ -103,8 +93,8 @@ func (p *Proxy) capturing(x *exchange) (c *capture) {
 	setDefault(&c.limits.Budget, rules.DefaultBudget)
 	c.decoded, c.fetched = c.newLease(), c.newLease()
 	c.copyRequest(x.inbound)
-	if p.ask != nil && (match.NeedsCaller() || x.inbound.Header.Get(idempotencyKey) != "") {
-		c.question = p.questionOf(x.inbound)
+	if x.ruling.ask != nil && (match.NeedsCaller() || x.inbound.Header.Get(idempotencyKey) != "") {
+		c.question = questionOf(x)
 	}
 	return c
 }

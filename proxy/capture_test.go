@@ -199,7 +199,7 @@ func TestResponsesThatAreNoEventAreNotTouched(t *testing.T) {
 
 func TestHEADAndOPTIONSAreNotEvenLookedUp(t *testing.T) {
 	s, _ := capturing(t, contacts, serve(t, created("")), nil)
-	s.proxy.match = func(x *exchange) (matcher, rules.CaptureSettings) {
+	s.proxy.ruling.Load().match = func(x *exchange) (matcher, rules.CaptureSettings) {
 		t.Error("looked up ", x.inbound.Method)
 		return nil, rules.CaptureSettings{}
 	}

@@ -25,6 +25,7 @@ type exchange struct {
 	path    string        // escaped, without the query
 	kind    string
 	started time.Time
+	ruling  *ruling // in force when it began
 
 	status   int    // what the client got, or was meant to get
 	length   int64  // of the response's body, where it is known in advance; else -1

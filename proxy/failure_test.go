@@ -245,9 +245,8 @@ func testAClientThatOnlyStoppedSendingIsNotToldOfASuccess(t *testing.T) {
 }
 
 func TestAPanicThatAbortsIsPassedOn(t *testing.T) {
-	o := Options{Upstream: serve(t, func(http.ResponseWriter, *http.Request) {}), OwnPaths: []string{"/own/"}, Own: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		panic(http.ErrAbortHandler)
-	})}
+	own := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	o := Options{Upstream: serve(t, func(http.ResponseWriter, *http.Request) {}), Ruling: Ruling{OwnPaths: []string{"/own/"}, Own: own}}
 	p := newStand(t, &o).proxy
 	defer func() {
 		if v := recover(); v != http.ErrAbortHandler {

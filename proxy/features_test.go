@@ -36,8 +36,8 @@ func featureProxy(b *testing.B, options, sections string, header http.Header, bo
 		source += ", " + options
 	}
 	p, err := New(Options{
-		Upstream: parse(b, "http://upstream"), Transport: canned{header, []byte(body), false}, Rules: rulesOf(b, source+"}]"),
-		Identity: everybodyIs(b, "42"), Publisher: nowhere{},
+		Upstream: parse(b, "http://upstream"), Transport: canned{header, []byte(body), false},
+		Ruling: Ruling{Rules: rulesOf(b, source+"}]"), Identity: everybodyIs(b, "42")}, Publisher: nowhere{},
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -75,7 +75,7 @@ func (p *Proxy) fetchRequest(x *exchange, match matcher, w rules.Fetch) *http.Re
 		r.Header.Set("Accept", accept) // some APIs choose their version by it
 	}
 	p.setForwarded(&httputil.ProxyRequest{In: x.inbound, Out: r})
-	p.strip(r)
+	x.ruling.strip(r)
 	return r
 }
 

@@ -246,7 +246,7 @@ func TestWhereAFetchLeads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := &exchange{inbound: httptest.NewRequest(http.MethodPost, "http://api.example/contacts", nil), path: "/contacts"}
+		x := &exchange{inbound: httptest.NewRequest(http.MethodPost, "http://api.example/contacts", nil), path: "/contacts", ruling: p.ruling.Load()}
 		got := ""
 		if r := p.fetchRequest(x, ruleMatch{new(rules.Match)}, rules.Fetch{Target: location, Location: true}); r != nil {
 			got = r.URL.RequestURI()

@@ -47,7 +47,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	x := exchangeOf(pr.In.Context())
 	p.upstream.direct(pr.Out.URL, pr.In.URL, pr.In.Method)
 	p.setForwarded(pr)
-	p.strip(pr.Out)
+	x.ruling.strip(pr.Out)
 	dropH2CUpgrade(pr.Out.Header)
 	if pr.Out.Body != nil {
 		p.watchBody(x, pr.Out)

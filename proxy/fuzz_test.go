@@ -49,7 +49,7 @@ func FuzzTheClientsBytesAreTheUpstreams(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, codings, contentType string, chunked bool) {
 		h := http.Header{"Content-Encoding": {codings}, "Content-Type": {contentType}}
 		sink := newPublisher()
-		p, err := New(Options{Upstream: parse(t, "http://upstream"), Transport: canned{h, body, chunked}, Rules: file, Publisher: sink})
+		p, err := New(Options{Upstream: parse(t, "http://upstream"), Transport: canned{h, body, chunked}, Ruling: Ruling{Rules: file}, Publisher: sink})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -133,7 +133,7 @@ func testNobodyTellsTheUpstreamWhoTheyAreButATrustedProxy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return sent(t, Options{Identity: chain}, "X-User: 1", "X_User: 2", "Connection: close")
+		return sent(t, Options{Ruling: Ruling{Identity: chain}}, "X-User: 1", "X_User: 2", "Connection: close")
 	}
 	if got := strip(nil); got["X-User"] != nil || got["X_user"] != nil {
 		t.Errorf("a stranger's identity reached the upstream: %v", got)
@@ -231,7 +231,7 @@ func testRequestTrailersReachTheUpstream(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := setUp(t, Options{Upstream: upstream.url, Identity: chain})
+			s := setUp(t, Options{Upstream: upstream.url, Ruling: Ruling{Identity: chain}})
 			converse(t, s.addr, "POST / HTTP/1.1\r\nHost: a\r\n"+announced+"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"+
 				"3\r\nabc\r\n0\r\nX-Sum: 1\r\nX-User: evil\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n")
 			if got, want := receive(t, bodies), "3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"; got != want {

@@ -33,13 +33,13 @@ const contacts = "resources:\n  contact: /contacts\n"
 // they can do without a payload.
 const named = `rules: [{on: "POST /{id}", emit: x.y}, {on: "GET /{id}", emit: x.y}]`
 
-func rulesOf(t testing.TB, source string) func() *rules.File {
+func rulesOf(t testing.TB, source string) *rules.File {
 	t.Helper()
 	file, err := rules.Parse("rules.yaml", []byte(source))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func() *rules.File { return file }
+	return file
 }
 
 // everybodyIs answers an identity for which every caller is one user.
@@ -187,7 +187,7 @@ func newClient(t testing.TB, transport Transport) *http.Client {
 func capturing(t testing.TB, source string, upstream *url.URL, change func(*Options)) (*stand, *publisher) {
 	t.Helper()
 	p := newPublisher()
-	o := Options{Upstream: upstream, Rules: rulesOf(t, source), Identity: everybodyIs(t, "42"), Publisher: p}
+	o := Options{Upstream: upstream, Ruling: Ruling{Rules: rulesOf(t, source), Identity: everybodyIs(t, "42")}, Publisher: p}
 	if change != nil {
 		change(&o)
 	}

@@ -58,7 +58,7 @@ func (o ownPaths) possible(escapedPath string) bool {
 func (p *Proxy) serveOwn(x *exchange, segments []string) {
 	x.kind, x.outcome = kindOwn, "own"
 	w := &statusWriter{ResponseWriter: x.writer, x: x}
-	p.own.ServeHTTP(w, canonicalRequest(x.inbound, x.path, segments))
+	x.ruling.own.ServeHTTP(w, canonicalRequest(x.inbound, x.path, segments))
 	if x.status == 0 {
 		x.status = http.StatusOK // what net/http makes of a handler that wrote nothing
 	}

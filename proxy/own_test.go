@@ -12,7 +12,7 @@ func TestOwnPathsAreAnsweredHereInEverySpelling(t *testing.T) {
 	own := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "own ", r.URL.EscapedPath(), "?", r.URL.RawQuery)
 	})
-	s := setUp(t, Options{Upstream: upstream, Own: own, OwnPaths: []string{"/api/v1/subscription/", "/api/v1/event/"}})
+	s := setUp(t, Options{Upstream: upstream, Ruling: Ruling{Own: own, OwnPaths: []string{"/api/v1/subscription/", "/api/v1/event/"}}})
 	for target, want := range map[string]string{
 		"/api/v1/subscription":                  "own /api/v1/subscription?",
 		"/api/v1/subscription/":                 "own /api/v1/subscription/?",
@@ -45,9 +45,9 @@ func TestNewNamesEverythingThatIsWrong(t *testing.T) {
 		"has no host":          {Upstream: parse(t, "http:///x")},
 		"a user or password":   {Upstream: parse(t, "http://u:secret@x")},
 		"a query or fragment":  {Upstream: parse(t, "http://x?y")},
-		"without a publisher":  {Upstream: parse(t, "http://x"), Rules: rulesOf(t, contacts)},
-		"without a handler":    {Upstream: parse(t, "http://x"), OwnPaths: []string{"/own"}},
-		"would hide the whole": {Upstream: parse(t, "http://x"), OwnPaths: []string{"/"}, Own: own},
+		"without a publisher":  {Upstream: parse(t, "http://x"), Ruling: Ruling{Rules: rulesOf(t, contacts)}},
+		"without a handler":    {Upstream: parse(t, "http://x"), Ruling: Ruling{OwnPaths: []string{"/own"}}},
+		"would hide the whole": {Upstream: parse(t, "http://x"), Ruling: Ruling{OwnPaths: []string{"/"}, Own: own}},
 	} {
 		_, err := New(o)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {

@@ -23,6 +23,7 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,18 +68,10 @@ type Options struct {
 	Upstream *url.URL
 	// Transport reaches the upstream. Nil: NewTransport with its defaults.
 	Transport http.RoundTripper
-	// Rules answers the rules in force; it is called once a request, so they
-	// may be replaced at any time. Nil, or a nil File: nothing matches.
-	Rules func() *rules.File
-	// Identity says who is calling. Nil: nobody is known.
-	Identity Identifier
-	// Publisher takes the events. Required where there are Rules.
+	// Ruling is what the rules file decides, until Replace.
+	Ruling
+	// Publisher takes the events. Required where there are rules, at any time.
 	Publisher Publisher
-	// Own answers the requests under OwnPaths, which never reach the upstream.
-	// Each path counts segment by segment, with everything below it. Own sees
-	// the path in canonical form.
-	Own      http.Handler
-	OwnPaths []string
 	// TrustedProxies are the peers whose Forwarded and X-Forwarded-* headers
 	// are kept and extended. None by default: they are replaced.
 	TrustedProxies []netip.Prefix
@@ -132,13 +125,9 @@ type Aside struct {
 // Proxy is the handler in front of the API.
 type Proxy struct {
 	upstream       upstream
-	own            http.Handler
-	ownPaths       ownPaths
+	ruling         atomic.Pointer[ruling] // in force for requests that begin now
 	reverse        *httputil.ReverseProxy
 	transport      http.RoundTripper
-	match          func(*exchange) (matcher, rules.CaptureSettings)
-	ask            func(*http.Request) answerer // nil: nobody is known
-	strip          func(*http.Request)
 	publisher      Publisher
 	trusted        []netip.Prefix
 	detached       detachments
@@ -150,7 +139,6 @@ type Proxy struct {
 	fetchFor       time.Duration
 	later          chan struct{} // a token for each exchange that fetches behind its response
 	aside          func(Aside)
-	unmatched      unmatchedRoutes
 	log            *slog.Logger
 	metrics        *Metrics
 	asking         sync.WaitGroup // questions about callers
@@ -164,40 +152,23 @@ func New(o Options) (*Proxy, error) {
 	}
 	o = o.withDefaults()
 	p := &Proxy{
-		upstream: newUpstream(o.Upstream), own: o.Own, ownPaths: newOwnPaths(o.OwnPaths),
-		match: matchIn(o.Rules), strip: func(*http.Request) {}, publisher: o.Publisher,
+		upstream: newUpstream(o.Upstream), publisher: o.Publisher,
 		trusted: unmapped(o.TrustedProxies), callerPatience: o.CallerPatience, log: o.Log, metrics: o.Metrics,
 		detached: detachments{grace: o.DetachGrace, most: int64(o.MaxDetached), gauge: o.Metrics.detached},
 		budget:   budget{gauge: o.Metrics.budget},
 		holdFor:  holdFor{stall: o.HoldStall, whole: o.HoldTime},
 		late:     newLate(o),
 		fetchFor: o.FetchTimeout, later: make(chan struct{}, o.MaxLater),
-		aside:     o.Aside,
-		unmatched: unmatchedRoutes{literal: literalIn(o.Rules), roots: map[string]*routeNode{}},
+		aside: o.Aside,
 	}
-	if o.Identity != nil {
-		p.ask = func(r *http.Request) answerer { return o.Identity.Ask(r) }
-		p.strip = o.Identity.Strip
-	}
+	p.ruling.Store(o.Ruling.made())
 	p.transport = o.Transport
 	p.reverse = p.newReverseProxy()
 	return p, nil
 }
 
 func (o Options) validate() error {
-	mistakes := []error{checkUpstream(o.Upstream)}
-	if o.Rules != nil && o.Publisher == nil {
-		mistakes = append(mistakes, errors.New("rules without a publisher: their events would go nowhere"))
-	}
-	for _, path := range o.OwnPaths {
-		if o.Own == nil {
-			mistakes = append(mistakes, fmt.Errorf("own path %q without a handler for it", path))
-		}
-		if len(rules.Canonical(path)) == 0 {
-			mistakes = append(mistakes, fmt.Errorf("own path %q would hide the whole API", path))
-		}
-	}
-	return errors.Join(mistakes...)
+	return errors.Join(checkUpstream(o.Upstream), o.Ruling.validate(o.Publisher))
 }
 
 func (o Options) withDefaults() Options {
@@ -236,7 +207,7 @@ func setDefault[T ~int | ~int64](option *T, value T) {
 // in front of it: both http.ServeMux and gorilla/mux answer unclean paths with
 // redirects that the API never sent.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{writer: w, inbound: r, path: r.URL.EscapedPath(), kind: kindForwarded, started: time.Now()}
+	x := &exchange{writer: w, inbound: r, path: r.URL.EscapedPath(), kind: kindForwarded, started: time.Now(), ruling: p.ruling.Load()}
 	x.enter(&p.exchanges)
 	defer x.leave()
 	defer p.record(x)
@@ -245,7 +216,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.fail(x, f, nil)
 		return
 	}
-	if segments, ours := p.ownPaths.cover(x.path); ours {
+	if segments, ours := x.ruling.ownPaths.cover(x.path); ours {
 		p.serveOwn(x, segments)
 		return
 	}

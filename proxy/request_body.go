@@ -19,7 +19,7 @@ func (p *Proxy) watchBody(x *exchange, out *http.Request) {
 		body.clean = func() {
 			dropMisplaced(body.trailer)
 			p.dropForwarded(body.trailer, x.inbound.RemoteAddr)
-			p.strip(&http.Request{Header: body.trailer, RemoteAddr: x.inbound.RemoteAddr})
+			x.ruling.strip(&http.Request{Header: body.trailer, RemoteAddr: x.inbound.RemoteAddr})
 		}
 	}
 	if x.capture != nil {

@@ -39,7 +39,7 @@ func ruleset(t *testing.T, name string, api scripted, cases []exchangeCase) {
 			transport := transportUnderTest(TransportOptions{})
 			t.Cleanup(transport.CloseIdleConnections)
 			var entries []identity.Entry
-			for _, r := range file().Identity {
+			for _, r := range file.Identity {
 				entries = append(entries, identity.Entry{Kind: r.Kind, Header: r.Header, Get: r.Get, User: r.User, Credentials: r.Credentials})
 			}
 			chain, err := identity.New(identity.Options{Entries: entries, Upstream: upstream, Transport: transport})
@@ -47,7 +47,7 @@ func ruleset(t *testing.T, name string, api scripted, cases []exchangeCase) {
 				t.Fatal(err)
 			}
 			p := newPublisher()
-			s := setUp(t, Options{Upstream: upstream, Rules: file, Identity: chain, Publisher: p, CallerPatience: patience})
+			s := setUp(t, Options{Upstream: upstream, Ruling: Ruling{Rules: file, Identity: chain}, Publisher: p, CallerPatience: patience})
 			s.do(t, c.request, c.sent)
 			if got := s.outcomeOf(t, p); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)

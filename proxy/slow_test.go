@@ -128,7 +128,7 @@ func testStrangersWithLargeClaimsTakeNobodysBudget(t *testing.T) {
 
 func TestRequestsGetHalfTheBudgetAtMost(t *testing.T) {
 	s, p := capturing(t, loginAndContacts, serve(t, created(`{"id":7}`)), nil)
-	c := s.proxy.capturing(&exchange{inbound: mustRequest(t, "/login"), path: "/login"})
+	c := s.proxy.capturing(&exchange{inbound: mustRequest(t, "/login"), path: "/login", ruling: s.proxy.ruling.Load()})
 	defer c.end()
 	requests := c.newRequestLease()
 	defer requests.release()

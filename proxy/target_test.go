@@ -79,7 +79,7 @@ func TestMethodsGoThrough(t *testing.T) { overTransports(t, testMethodsGoThrough
 func testMethodsGoThrough(t *testing.T) {
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE", "PROPFIND", "M-SEARCH", "get", "X!#"} {
 		upstream := serveRaw(t, say(emptyAnswer))
-		s := setUp(t, Options{Upstream: upstream.url, Rules: rulesOf(t, contacts), Publisher: newPublisher()})
+		s := setUp(t, Options{Upstream: upstream.url, Ruling: Ruling{Rules: rulesOf(t, contacts)}, Publisher: newPublisher()})
 		converse(t, s.addr, method+" /contacts HTTP/1.1\r\nHost: api.example\r\nConnection: close\r\n\r\n")
 		if got := headLines(receive(t, upstream.heads))[0]; got != method+" /contacts HTTP/1.1" {
 			t.Errorf("%s went out as %q", method, got)

@@ -20,7 +20,8 @@ const (
 	foldedSegment = "{id}"
 )
 
-// Unmatched is which writes succeeded that no rule matches, since the start.
+// Unmatched is which writes succeeded that no rule matches, since the rules in force
+// were loaded.
 type Unmatched struct {
 	// Routes are the most frequent first.
 	Routes []UnmatchedRoute `json:"routes"`
@@ -37,7 +38,7 @@ type UnmatchedRoute struct {
 }
 
 // Unmatched answers the report. It may be called at any time.
-func (p *Proxy) Unmatched() Unmatched { return p.unmatched.report() }
+func (p *Proxy) Unmatched() Unmatched { return p.ruling.Load().unmatched.report() }
 
 // noteUnmatched counts a write that succeeded and that no rule matches.
 func (p *Proxy) noteUnmatched(x *exchange, status int) {
@@ -46,7 +47,7 @@ func (p *Proxy) noteUnmatched(x *exchange, status int) {
 	}
 	defer p.survive("unmatched", func() {})
 	p.metrics.unmatched.Inc()
-	p.unmatched.count(methodLabel(x.inbound.Method), x.path)
+	x.ruling.unmatched.count(methodLabel(x.inbound.Method), x.path)
 }
 
 // unmatchedRoutes is a tree of path segments for each method.

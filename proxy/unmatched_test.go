@@ -140,7 +140,7 @@ func TestOnlyWritesThatSucceededAndMatchNothingAreCounted(t *testing.T) {
 	status = http.StatusNotFound
 	s.do(t, "POST /ghosts", "")
 	p.one(t)
-	if got, want := s.proxy.unmatched.routes(), "1 POST /orders\n1 PUT /orders/{id}\n1 other /orders/{id}"; got != want {
+	if got, want := s.proxy.ruling.Load().unmatched.routes(), "1 POST /orders\n1 PUT /orders/{id}\n1 other /orders/{id}"; got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 	if got := countOf(t, s.proxy.metrics.unmatched); got != 3 {

@@ -20,10 +20,11 @@ type Mistake struct {
 	Message string
 }
 
+// At answers the position: "rules.yaml:12:3".
+func (m Mistake) At() string { return fmt.Sprintf("%s:%d:%d", m.File, m.Line, m.Column) }
+
 // Error answers "rules.yaml:12:3: message".
-func (m Mistake) Error() string {
-	return fmt.Sprintf("%s:%d:%d: %s", m.File, m.Line, m.Column, m.Message)
-}
+func (m Mistake) Error() string { return m.At() + ": " + m.Message }
 
 // Mistakes is everything wrong with a rules file, in the file's order. It is
 // the only kind of error that Parse answers.

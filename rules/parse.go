@@ -16,9 +16,10 @@ import (
 // Bounds of a rules file. They keep a hostile or broken one from costing more
 // than an error message.
 const (
-	maxFile  = 1 << 20 // bytes
-	maxDepth = 32      // maps and lists within each other
-	maxRules = 10_000  // once expanded
+	// MaxFile is how large a rules file may be, in bytes.
+	MaxFile  = 1 << 20
+	maxDepth = 32     // maps and lists within each other
+	maxRules = 10_000 // once expanded
 )
 
 // fileSection is the whole file. A section without a value is an empty one, as
@@ -83,8 +84,8 @@ func (p *parser) file(source []byte) *File {
 // document answers the one YAML document in source, or nil and a mistake.
 func (p *parser) document(source []byte) *yaml.Node {
 	start := &yaml.Node{Line: 1, Column: 1}
-	if len(source) > maxFile {
-		p.mistake(start, "expected at most %d bytes, found %d", maxFile, len(source))
+	if len(source) > MaxFile {
+		p.mistake(start, "expected at most %d bytes, found more", MaxFile)
 		return nil
 	}
 	if at := invalidUTF8(source); at >= 0 {

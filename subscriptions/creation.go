@@ -110,7 +110,7 @@ func (s *Store) creation(ctx context.Context, user string, sub Subscription, key
 	owned["user"], owned["secret"] = user, s.secrets.Seal(id, cmp.Or(sub.Secret, newSecret()))
 	owned["headers"], owned["confirm"] = s.secrets.sealHeaders(id, sub.Headers), sub.Awaits
 	return func(mode string) (string, Subscription, error) {
-		reply, err := createScript.Run(ctx, s.client, lane, owned.arguments(s.offset(), id, s.maxPerUser, room,
+		reply, err := createScript.Run(ctx, s.client, lane, owned.arguments(s.offset(), id, s.maxPerUser.Load(), room,
 			name, request, int(keyKept.Seconds()), mode, confirmWithin.Milliseconds())...).Slice()
 		if err != nil {
 			return "", Subscription{}, unavailable("create", err)
@@ -118,9 +118,9 @@ func (s *Store) creation(ctx context.Context, user string, sub Subscription, key
 		word, made, err := s.readReply(reply)
 		switch {
 		case errors.Is(err, ErrLimit):
-			err = fmt.Errorf("%w: at most %d a user", ErrLimit, s.maxPerUser)
+			err = fmt.Errorf("%w: at most %d a user", ErrLimit, s.maxPerUser.Load())
 		case errors.Is(err, ErrFull):
-			err = fmt.Errorf("%w: at most %d", ErrFull, s.maxTotal)
+			err = fmt.Errorf("%w: at most %d", ErrFull, s.maxTotal.Load())
 		case word == "ask" && sub.Secret != "" && !sameSecret(sub.Secret, made.Secret):
 			err = ErrOtherSecret
 		}
@@ -132,7 +132,7 @@ func (s *Store) creation(ctx context.Context, user string, sub Subscription, key
 // no more than MaxTotal. A lane's own are counted by the script.
 func (s *Store) room(ctx context.Context, lane layout.Lane) (int, error) {
 	if s.layout.Count() == 1 {
-		return s.maxTotal, nil
+		return int(s.maxTotal.Load()), nil
 	}
 	results, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, other := range s.layout.All() {
@@ -145,7 +145,7 @@ func (s *Store) room(ctx context.Context, lane layout.Lane) (int, error) {
 	if err != nil {
 		return 0, unavailable("create", err)
 	}
-	room := s.maxTotal
+	room := int(s.maxTotal.Load())
 	for _, result := range results {
 		room -= int(result.(*redis.IntCmd).Val())
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -71,22 +72,27 @@ type StoreOptions struct {
 type Store struct {
 	client     redis.UniversalClient
 	layout     layout.Layout
-	maxPerUser int
-	maxTotal   int
+	maxPerUser atomic.Int64
+	maxTotal   atomic.Int64
 	secrets    *Sealer
 	offset     func() int64
 }
 
 // NewStore makes a store. It does not speak to Redis yet.
 func NewStore(o StoreOptions) *Store {
-	o.MaxPerUser = cmp.Or(max(o.MaxPerUser, 0), DefaultMaxPerUser)
-	o.MaxTotal = cmp.Or(max(o.MaxTotal, 0), DefaultMaxTotal)
 	if o.Offset == nil {
 		o.Offset = func() int64 { return 0 }
 	}
-	return &Store{
-		client: o.Client, layout: o.Layout, maxPerUser: o.MaxPerUser, maxTotal: o.MaxTotal, secrets: o.Secrets, offset: o.Offset,
-	}
+	s := &Store{client: o.Client, layout: o.Layout, secrets: o.Secrets, offset: o.Offset}
+	s.Allow(o.MaxPerUser, o.MaxTotal)
+	return s
+}
+
+// Allow changes MaxPerUser and MaxTotal for subscriptions that are made from now
+// on. Zero means the default.
+func (s *Store) Allow(perUser, total int) {
+	s.maxPerUser.Store(int64(cmp.Or(max(perUser, 0), DefaultMaxPerUser)))
+	s.maxTotal.Store(int64(cmp.Or(max(total, 0), DefaultMaxTotal)))
 }
 
 // Get answers one of a user's subscriptions, or ErrNotFound.

@@ -182,6 +182,23 @@ func TestTheLimitHoldsAgainstManyAtOnce(t *testing.T) {
 	})
 }
 
+func TestHowManySubscriptionsThereMayBeCanBeChanged(t *testing.T) {
+	redistest.Run(t, func(t *testing.T, r *redistest.Server) {
+		s := NewStore(StoreOptions{Client: r.Client, MaxPerUser: 1})
+		mustCreate(t, s, "ann", wanted("deal.won"))
+		if _, _, err := s.Create(t.Context(), "ann", wanted("deal.lost"), ""); !errors.Is(err, ErrLimit) {
+			t.Errorf("a second one: %v", err)
+		}
+		s.Allow(2, 2)
+		mustCreate(t, s, "ann", wanted("deal.lost"))
+		if _, _, err := s.Create(t.Context(), "bob", wanted("deal.lost"), ""); !errors.Is(err, ErrFull) {
+			t.Errorf("one more than all may have: %v", err)
+		}
+		s.Allow(0, 0)
+		mustCreate(t, s, "bob", wanted("deal.lost"))
+	})
+}
+
 func TestACreateSentTwiceMakesOneSubscription(t *testing.T) {
 	redistest.Run(t, func(t *testing.T, r *redistest.Server) {
 		s := NewStore(StoreOptions{Client: r.Client, MaxPerUser: 1})

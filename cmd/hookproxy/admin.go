@@ -23,6 +23,8 @@ type health struct {
 	spooled func() int
 	// spool answers how the spool is.
 	spool func() string
+	// mistakes answers why the rules file is not what runs, or nothing.
+	mistakes func() []string
 }
 
 // readiness is the body of /readyz.
@@ -33,6 +35,9 @@ type readiness struct {
 	Redis   string `json:"redis"` // ok, away or refused
 	Spool   string `json:"spool"` // ok, none, full or failed
 	Spooled int    `json:"spooled"`
+	Rules   string `json:"rules"` // ok or stale
+	// Mistakes are those that keep the rules file from being what runs.
+	Mistakes []string `json:"rules_mistakes,omitempty"`
 }
 
 // read answers the state and the status to answer it with. Redis being away
@@ -42,7 +47,10 @@ type readiness struct {
 // It waits for nobody: an orchestrator that has to wait for Redis through us
 // would take away the API.
 func (h *health) read() (readiness, int) {
-	state := readiness{Status: "ok", Redis: h.redis(), Spool: h.spool(), Spooled: h.spooled()}
+	state := readiness{Status: "ok", Redis: h.redis(), Spool: h.spool(), Spooled: h.spooled(), Rules: rulesOK, Mistakes: h.mistakes()}
+	if len(state.Mistakes) > 0 {
+		state.Rules = rulesStale
+	}
 	if state.Redis != redisOK || state.Spool == spoolFailed || state.Spool == spoolFull || state.Spooled > 0 {
 		state.Status = "degraded"
 	}

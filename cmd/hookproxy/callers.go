@@ -41,3 +41,15 @@ func credentialHeaders(file *rules.File) []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// credentialParameters answers the query parameters that clients send to be
+// known by.
+func credentialParameters(file *rules.File) []string {
+	var names []string
+	for _, r := range file.Identity {
+		if r.Key != nil && r.Key.Query != "" {
+			names = append(names, r.Key.Query)
+		}
+	}
+	return names
+}

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/netip"
@@ -28,8 +27,13 @@ type config struct {
 	proxies       bool   // forwards and publishes
 	delivers      bool   // runs the workers
 
-	upstream   *url.URL // nil where nothing is forwarded
-	rules      *rules.File
+	upstream *url.URL // nil where nothing is forwarded
+	rules    *rules.File
+	// rulesFile is where the rules came from, and rulesSource what stood there;
+	// "" where there is no file to watch.
+	rulesFile   string
+	rulesSource []byte
+
 	redis      *redis.UniversalOptions // nil for embedded
 	layout     layout.Layout
 	spool      string // empty for none
@@ -113,29 +117,15 @@ func (r *settingReader) readFront(s settings, c *config) {
 		c.netHTTP = s.UpstreamTransport == transportNetHTTP
 		r.readTLS(s, c)
 	}
-	source := r.file("rules", s.Rules)
-	if source == nil {
-		return
-	}
-	file, err := rules.Parse(s.Rules, source)
+	source, err := readRulesFile(s.Rules)
 	if err != nil {
-		r.errs = append(r.errs, err)
+		r.refuse("rules", s.Rules, "cannot be read: %v", err)
 		return
 	}
-	if err := wantIdentity(s.Rules, file); err != nil && s.Role != roleDeliver {
+	if c.rules, err = parseRules(s.Rules, source, c.proxies); err != nil {
 		r.errs = append(r.errs, err)
 	}
-	c.rules = file
-}
-
-// wantIdentity refuses rules by which nobody is anybody: no caller could
-// subscribe, and no event would have an owner to deliver to.
-func wantIdentity(name string, file *rules.File) error {
-	if len(file.Identity) > 0 {
-		return nil
-	}
-	return fmt.Errorf("%s: there is no identity, so nobody can subscribe and nothing is delivered; say who a caller is, such as\n"+
-		"identity:\n  - whoami: {get: /me, user: id}", name)
+	c.rulesFile, c.rulesSource = s.Rules, source
 }
 
 func (r *settingReader) readTLS(s settings, c *config) {

@@ -7,11 +7,8 @@ import (
 	"time"
 
 	"github.com/hookproxy/hookproxy/delivery"
-	"github.com/hookproxy/hookproxy/identity"
 	"github.com/hookproxy/hookproxy/internal/addresses"
 	"github.com/hookproxy/hookproxy/proxy"
-	"github.com/hookproxy/hookproxy/rules"
-	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
 // adminHeaderTimeout bounds how long an asker of the admin listener may take.
@@ -38,52 +35,20 @@ func (p *program) openFront(context.Context) error {
 	if err != nil {
 		return err
 	}
-	callers, err := identity.New(identity.Options{
-		Entries: identityEntries(c.rules), Upstream: c.upstream, Transport: upstream,
-		TrustedProxies: c.trustedProxies, Log: p.log, Metrics: identity.NewMetrics(p.registry),
-	})
+	p.ruler = p.newRuler(upstream)
+	p.closers.add(p.ruler.close)
+	ruling, err := p.ruler.rulingOf(c.rules)
 	if err != nil {
 		return err
 	}
-	p.closers.add(callers.Close)
-	p.recorder.Identify(callers)
-	paths := c.rules.Subscriptions
 	p.proxy, err = proxy.New(proxy.Options{
-		Upstream: c.upstream, Transport: upstream, Identity: callers, Publisher: p.publisher,
-		Releaser: p.publisher, Rules: func() *rules.File { return c.rules },
-		Own: p.endpoints(callers), OwnPaths: []string{paths.Path, paths.EventsPath},
+		Upstream: c.upstream, Transport: upstream, Ruling: ruling, Publisher: p.publisher, Releaser: p.publisher,
 		TrustedProxies: c.trustedProxies, Log: p.log, Metrics: proxy.NewMetrics(p.registry),
 	})
 	if err != nil {
 		return err
 	}
 	return p.serveFront()
-}
-
-// endpoints are those of the subscriptions.
-func (p *program) endpoints(callers subscriptions.Identifier) http.Handler {
-	prober := delivery.NewProber(p.deliveryOptions())
-	p.closers.add(prober.Close)
-	c, settings := p.config, p.config.rules.Subscriptions
-	return subscriptions.NewHandler(subscriptions.HandlerOptions{
-		Store: p.store, History: p.operations, Identity: callers, Events: c.rules.Events, Describe: describe(c.rules), Samples: settings.Samples,
-		Path: settings.Path, EventsPath: settings.EventsPath, AllowTarget: p.addresses().CheckHost,
-		Intent: settings.Intent, IntentExempt: settings.IntentExempt, Prober: prober,
-		Credentials: credentialHeaders(c.rules), SigningKeys: c.signingKeys, Limits: optionLimits(settings.Limits),
-		Log: p.log, Metrics: subscriptions.NewMetrics(p.registry),
-	})
-}
-
-// describe hands on what rules.yaml says about events.
-func describe(file *rules.File) func(string) subscriptions.EventDetail {
-	return func(event string) subscriptions.EventDetail {
-		about, routes := file.About(event)
-		detail := subscriptions.EventDetail{Description: about.Description, Example: about.Example, Schema: about.Schema}
-		for _, route := range routes {
-			detail.Routes = append(detail.Routes, subscriptions.Route(route))
-		}
-		return detail
-	}
 }
 
 func (p *program) serveFront() error {
@@ -153,13 +118,4 @@ func (p *program) openAdmin(context.Context) error {
 	}
 	p.closers.add(p.admin.close)
 	return nil
-}
-
-// optionLimits answers what subscribers may ask for. The engine makes no batches,
-// debounces nothing and sends payloads whole: a subscriber who asks for one of
-// these is refused, rather than told yes and served without.
-func optionLimits(o rules.OptionLimits) subscriptions.Limits {
-	limits := subscriptions.Limits(o)
-	limits.Debounce, limits.Batch, limits.BatchWithin, limits.NoSkinny = -1, -1, -1, true
-	return limits
 }

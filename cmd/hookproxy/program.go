@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,6 +49,9 @@ type program struct {
 	engine     *delivery.Engine     // nil where nothing is delivered
 	proxy      *proxy.Proxy         // nil where nothing is forwarded
 	recorder   *record.Recorder     // nil where nothing is recorded
+	ruler      *ruler               // nil where nothing is forwarded
+	reloader   *reloader            // nil where there is no rules file
+	hangups    <-chan os.Signal     // have the rules file loaded; nil: none come
 	front      *server              // serves proxy
 	admin      *server              // nil where there is none
 }
@@ -64,7 +68,7 @@ func (p *program) open(ctx context.Context) error {
 	p.registry, p.health = prometheus.NewRegistry(), &health{}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, open := range []func(context.Context) error{
-		p.openRedis, p.openPublisher, p.openFront, p.openEngine, p.openAdmin,
+		p.openRedis, p.openPublisher, p.openFront, p.openEngine, p.openRules, p.openAdmin,
 	} {
 		if err := open(ctx); err != nil {
 			return errors.Join(err, p.closers.close())
@@ -110,6 +114,9 @@ func (p *program) phases() [][]component {
 	}
 	if p.engine != nil {
 		working = append(working, component{"delivery", p.runEngine})
+	}
+	if p.reloader != nil {
+		working = append(working, component{"rules file", (&rulesWatch{reloader: p.reloader, signals: p.hangups, log: p.log}).run})
 	}
 	if p.admin != nil {
 		rest = append(rest, component{"admin", p.admin.run})

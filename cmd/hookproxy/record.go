@@ -23,14 +23,8 @@ func (p *program) recorded(transport http.RoundTripper) (http.RoundTripper, erro
 		return nil, err
 	}
 	p.closers.add(writer.Close)
-	var parameters []string
-	for _, r := range c.rules.Identity {
-		if r.Key != nil {
-			parameters = append(parameters, r.Key.Query)
-		}
-	}
 	p.recorder = record.New(record.Options{
-		Writer: writer, Headers: credentialHeaders(c.rules), Parameters: parameters, MaxBody: c.rules.Capture.MaxBody, Log: p.log,
+		Writer: writer, MaxBody: c.rules.Capture.MaxBody, Log: p.log,
 	})
 	p.log.Warn("recording traffic: what it holds beside credentials and secret-like keys is as it passed", "file", c.record)
 	return p.recorder.Transport(transport), nil

@@ -1,6 +1,11 @@
 package main
 
-import "context"
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
 
 // serveCommand runs hookproxy for real.
 type serveCommand struct{ settings }
@@ -13,9 +18,13 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 	}
 	log := newLogger(std.err, c.logJSON, c.logLevel)
 	logRedisTo(log)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // from the start: by default it would end the process
+	defer signal.Stop(hangups)
 	p, err := newProgram(ctx, c, log)
 	if err != nil {
 		return err
 	}
+	p.hangups = hangups
 	return p.run(ctx)
 }

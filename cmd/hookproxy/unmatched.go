@@ -28,7 +28,7 @@ func writeUnmatched(w http.ResponseWriter, r *http.Request, u proxy.Unmatched) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = fmt.Fprintf(w, "Writes that succeeded and that no rule matches, since the start (routes: %d):\n", len(u.Routes))
+	_, _ = fmt.Fprintf(w, "Writes that succeeded and that no rule matches, since the rules were loaded (routes: %d):\n", len(u.Routes))
 	for _, route := range u.Routes {
 		_, _ = fmt.Fprintf(w, "%10d  %s %s\n", route.Count, route.Method, route.Path)
 	}
@@ -40,7 +40,7 @@ func writeUnmatched(w http.ResponseWriter, r *http.Request, u proxy.Unmatched) {
 // logUnmatched names the routes that rules might still be missing for, where
 // the rules are only being looked at.
 func (p *program) logUnmatched() {
-	if !p.config.rules.Observing {
+	if !p.proxy.Rules().Observing {
 		return
 	}
 	u := p.proxy.Unmatched()

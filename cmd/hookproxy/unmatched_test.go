@@ -19,7 +19,7 @@ func TestTheAdminListenerAndTheLogNameRoutesWithoutARule(t *testing.T) {
 	send(t, http.MethodPost, live.front+"/ghosts", `{}`)
 
 	_, text := get(t, live.admin+"/unmatched")
-	if want := "since the start (routes: 2):\n         2  PATCH /contacts/{id}\n         1  POST /contacts\n"; !strings.HasSuffix(text, want) {
+	if want := "since the rules were loaded (routes: 2):\n         2  PATCH /contacts/{id}\n         1  POST /contacts\n"; !strings.HasSuffix(text, want) {
 		t.Errorf("%q, want %q", text, want)
 	}
 	_, text = get(t, live.admin+"/unmatched?format=json")

@@ -59,7 +59,7 @@ type Recorder struct {
 	redact  redactor
 	maxBody int64
 	log     *slog.Logger
-	callers Identifier // nil: nobody is asked
+	callers atomic.Pointer[Identifier] // nil: nobody is asked
 
 	queue   chan *exchange
 	held    atomic.Int64
@@ -71,17 +71,20 @@ type Recorder struct {
 func New(o Options) *Recorder {
 	r := &Recorder{
 		writer: o.Writer, maxBody: o.MaxBody, log: o.Log, queue: make(chan *exchange, maxQueued),
-		redact: redactor{headers: o.Headers, parameters: o.Parameters, maxBody: o.MaxBody},
+		redact: redactor{maxBody: o.MaxBody},
 	}
+	r.redact.also(o.Headers, o.Parameters)
 	_, _ = rand.Read(r.redact.secret[:]) // never fails; it ends the process instead
 	return r
 }
 
-// Identify has the recording say who sent each write that succeeded. Call it
-// before there is traffic.
-func (r *Recorder) Identify(callers Identifier) {
+// Identify has the recording say who sent each write that succeeded from now on.
+// headers and parameters are what callers are known by: they are redacted beside
+// those of before, which exchanges under way may still carry.
+func (r *Recorder) Identify(callers Identifier, headers, parameters []string) {
 	if r != nil {
-		r.callers = callers
+		r.redact.also(headers, parameters)
+		r.callers.Store(&callers)
 	}
 }
 
@@ -121,8 +124,8 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return res, nil // a tunnel, whose body is a connection
 	}
 	x.status, x.answered = res.StatusCode, res.Header.Clone()
-	if !x.own && t.callers != nil && isWrite(r.Method) && res.StatusCode < 300 {
-		x.question = t.ask(r)
+	if callers := t.callers.Load(); !x.own && callers != nil && isWrite(r.Method) && res.StatusCode < 300 {
+		x.question = t.ask(*callers, r)
 	}
 	if res.Body == nil || res.Body == http.NoBody || rules.Uncapturable(res.Header) != "" {
 		x.streams = res.Body != nil && res.Body != http.NoBody
@@ -135,9 +138,9 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // ask survives a bug in identity: traffic must.
-func (r *Recorder) ask(from *http.Request) (q *identity.Question) {
+func (r *Recorder) ask(callers Identifier, from *http.Request) (q *identity.Question) {
 	defer r.survive("identity")
-	return r.callers.Ask(from)
+	return callers.Ask(from)
 }
 
 func (r *Recorder) survive(where string) {

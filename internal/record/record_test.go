@@ -71,7 +71,7 @@ func newStudio(t testing.TB, answer http.HandlerFunc) *studio {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.recorder.Identify(everybody)
+	s.recorder.Identify(everybody, nil, nil)
 	upstream := httptest.NewServer(answer)
 	t.Cleanup(upstream.Close)
 	at, err := url.Parse(upstream.URL)
@@ -81,7 +81,8 @@ func newStudio(t testing.TB, answer http.HandlerFunc) *studio {
 	transport := proxy.NewTransport(proxy.TransportOptions{})
 	t.Cleanup(transport.CloseIdleConnections)
 	s.proxy, err = proxy.New(proxy.Options{
-		Upstream: at, Transport: s.recorder.Transport(transport), Rules: func() *rules.File { return s.file }, Identity: everybody, Publisher: s,
+		Upstream: at, Transport: s.recorder.Transport(transport), Publisher: s,
+		Ruling: proxy.Ruling{Rules: s.file, Identity: everybody},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -170,6 +171,20 @@ func TestNoCredentialOrSecretIsInTheRecording(t *testing.T) {
 	}
 	if e := log.Entries[0]; e.User != "42" || e.Own || e.Request.Header.Get("Host") == "" || e.Request.URL.Query().Get("page") != "2" {
 		t.Errorf("%+v", e)
+	}
+}
+
+func TestCredentialsOfAnIdentityThatComesLaterAreRedactedBesideTheOthers(t *testing.T) {
+	s := newStudio(t, func(http.ResponseWriter, *http.Request) {})
+	everybody, err := identity.New(identity.Options{Entries: []identity.Entry{{Kind: identity.KindAnonymous, User: "43"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.recorder.Identify(everybody, []string{"X-Badge"}, []string{"ticket"})
+	s.send("POST", "/x?ticket=S3CRET-1&card=S3CRET-2", http.Header{"X-Badge": {"S3CRET-3"}, "X-Tenant-Card": {"S3CRET-4"}}, nil)
+	text, log := s.cut()
+	if strings.Contains(text, "S3CRET") || len(log.Entries) != 1 || log.Entries[0].User != "43" {
+		t.Errorf("recorded:\n%s", text)
 	}
 }
 
@@ -352,7 +367,7 @@ func (panics) Ask(*http.Request) *identity.Question { panic("S3CRET") }
 
 func TestABugInTheRecorderHarmsNoTraffic(t *testing.T) {
 	s := newStudio(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ok") })
-	s.recorder.Identify(panics{})
+	s.recorder.Identify(panics{}, nil, nil)
 	if status, got := s.send("POST", "/x", nil, nil); status != http.StatusOK || got != "ok" {
 		t.Error(status, got)
 	}

@@ -5,11 +5,13 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/hookproxy/hookproxy/internal/har"
@@ -20,9 +22,36 @@ import (
 // redactor takes secrets out of an exchange. The same credential becomes the
 // same pseudonym throughout the recording, so that callers stay apart.
 type redactor struct {
-	secret              [32]byte
-	headers, parameters []string
-	maxBody             int64
+	secret  [32]byte
+	maxBody int64
+
+	mu                  sync.Mutex
+	headers, parameters map[string]bool // that carry credentials
+}
+
+// also has more headers and parameters redacted.
+func (r *redactor) also(headers, parameters []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.headers, r.parameters = with(r.headers, headers), with(r.parameters, parameters)
+}
+
+// with answers a set with more names. Sets that are in use never change.
+func with(set map[string]bool, names []string) map[string]bool {
+	all := maps.Clone(set)
+	if all == nil {
+		all = make(map[string]bool)
+	}
+	for _, name := range names {
+		all[name] = true
+	}
+	return all
+}
+
+func (r *redactor) carries() (headers, parameters map[string]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.headers, r.parameters
 }
 
 // secretName matches names of headers and parameters, lower case and with "_",
@@ -74,6 +103,7 @@ func (r *redactor) pairs(raw, separator string) string {
 	if raw == "" {
 		return ""
 	}
+	_, parameters := r.carries()
 	pairs := strings.Split(raw, separator)
 	for i, pair := range pairs {
 		name, value, found := strings.Cut(pair, "=")
@@ -81,7 +111,7 @@ func (r *redactor) pairs(raw, separator string) string {
 		if err != nil {
 			plain = name
 		}
-		if found && value != "" && (isSecretName(plain) || slices.Contains(r.parameters, plain)) {
+		if found && value != "" && (isSecretName(plain) || parameters[plain]) {
 			pairs[i] = name + "=" + r.pseudonym(value)
 		}
 	}
@@ -99,6 +129,7 @@ func (r *redactor) header(h http.Header) http.Header {
 }
 
 func (r *redactor) headerValue(name, value string) string {
+	headers, _ := r.carries()
 	switch {
 	case value == "" || slices.Contains(plain, name):
 		return value
@@ -115,7 +146,7 @@ func (r *redactor) headerValue(name, value string) string {
 			return scheme + " " + r.pseudonym(credentials)
 		}
 		return r.pseudonym(value)
-	case slices.Contains(r.headers, name) || isSecretName(name):
+	case headers[name] || isSecretName(name):
 		return r.pseudonym(value)
 	case name == "Location" || name == "Content-Location" || name == "Referer" || name == "Link":
 		return r.inURL(value)

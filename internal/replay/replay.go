@@ -253,9 +253,11 @@ func (s *stage) proxyTo(u *url.URL) (*proxy.Proxy, error) {
 	}
 	own := s.Rules.Subscriptions
 	made, err := proxy.New(proxy.Options{
-		Upstream: origin, Transport: s.player, Rules: func() *rules.File { return s.Rules },
-		Identity: newCallers(s, origin), Publisher: collector{}, Aside: aside,
-		Own: http.HandlerFunc(answerOwn), OwnPaths: []string{own.Path, own.EventsPath},
+		Upstream: origin, Transport: s.player, Publisher: collector{}, Aside: aside,
+		Ruling: proxy.Ruling{
+			Rules: s.Rules, Identity: newCallers(s, origin),
+			Own: http.HandlerFunc(answerOwn), OwnPaths: []string{own.Path, own.EventsPath},
+		},
 		CallerPatience: patience, FetchTimeout: patience, HoldStall: patience, HoldTime: patience,
 	})
 	s.proxies[origin.String()] = made
