@@ -38,6 +38,10 @@ func userAt(body []byte, path string) (string, error) {
 	if !gjson.ValidBytes(body) {
 		return "", errors.New("the answer is not JSON")
 	}
+	// gjson would look for members in the middle of a text that looks like JSON.
+	if root := gjson.ParseBytes(body); !root.IsObject() && !root.IsArray() {
+		return "", errors.New("the answer is neither an object nor a list")
+	}
 	found := gjson.GetBytes(body, path)
 	user := found.Str
 	switch {

@@ -180,9 +180,20 @@ func TestCredentialsAppearInNoErrorAndNoLog(t *testing.T) {
 	}
 }
 
+func TestATextThatLooksLikeJSONNamesNobody(t *testing.T) {
+	for _, body := range []string{`"[42"`, `"{\"id\":42}"`, `42`, `null`, `"x"`} {
+		for _, path := range []string{"0", "id"} {
+			if user, err := userAt([]byte(body), path); err == nil {
+				t.Errorf("%s at %s names %q", body, path, user)
+			}
+		}
+	}
+}
+
 func FuzzUserAt(f *testing.F) {
 	f.Add([]byte(`{"id":"ann"}`))
 	f.Add([]byte(`{"id":9007199254740993}`))
+	f.Add([]byte(`"[{\"id\":1}"`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		user, err := userAt(body, "id")
 		if err == nil && checkUser(user) != nil {

@@ -95,6 +95,8 @@ var refusals = []struct{ name, source, message string }{
 	{"on twice a name", "rules: [{on: 'POST /{a}/{a}', emit: a.b}]", "stands there twice"},
 	{"on a bad expression", "rules: [{on: 'POST /{a:[}', emit: a.b}]", "expected a regular expression"},
 	{"on a group", "rules: [{on: 'POST /{a:(x)+}', emit: a.b}]", "expected groups without capture"},
+	{"on an anchor", "rules: [{on: 'POST /a/{b:^[0-9]+$}', emit: a.b}]", "without ^, $"},
+	{"on an anchor inside", `rules: [{on: 'POST /{a:x\b.+}/c', emit: a.b}]`, "without ^, $"},
 	{"on a huge expression", `rules: [{on: 'POST /{a:\pL{1000}}', emit: a.b}]`, "expected a smaller regular expression"},
 	{"too many rules", "rules: [{on: POST /a, emit: a.b}" + strings.Repeat(", {on: POST /a, emit: a.b}", 10_000) + "]", "at most 10000 rules, found 10001"},
 	{"on an empty parameter", "rules: [{on: 'POST /{a:.*}', emit: a.b}]", "a parameter is never empty"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -95,6 +96,9 @@ func parseParam(raw string) (piece, error) {
 	if parsed.MaxCap() > 0 {
 		return piece{}, fmt.Errorf("parameter {%s}: expected groups without capture, (?:…), found (…)", name)
 	}
+	if isAnchored(parsed) {
+		return piece{}, fmt.Errorf(`parameter {%s}: expected an expression without ^, $, \A, \z, \b and \B, found %s; it always has to match the whole parameter`, name, quoted(pattern))
+	}
 	whole, err := compileBounded("^(?:" + pattern + ")$")
 	if err != nil {
 		return piece{}, fmt.Errorf("parameter {%s}: %w", name, err)
@@ -130,6 +134,16 @@ func compileBounded(pattern string) (*regexp.Regexp, error) {
 		return nil, fmt.Errorf("expected a smaller regular expression, found one of %d steps (at most %d)", len(program.Inst), maxProgram)
 	}
 	return regexp.Compile(pattern)
+}
+
+// isAnchored reports whether an expression looks at what stands around its match.
+// In the middle of a path it would match nothing, or another thing than alone.
+func isAnchored(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return true
+	}
+	return slices.ContainsFunc(re.Sub, isAnchored)
 }
 
 // canMatchSlash reports whether some part of an expression matches "/".

@@ -99,7 +99,7 @@ var beyondSchema = []string{
 	"an anchor", "a tag", "header with credentials", "anonymous not last", "own paths equal", "events under path",
 	"path under events", "own path unclean", "size overflow", "limit of debounce", "budget below max_body", "resource with id",
 	"resource payload for delete", "under our own path", "on HEAD", "on with query", "on unbalanced",
-	"on an expression of two lines", "on twice a name", "on a bad expression", "on a group", "on a huge expression",
+	"on an expression of two lines", "on twice a name", "on a bad expression", "on a group", "on an anchor", "on an anchor inside", "on a huge expression",
 	"too many rules", "on an empty parameter", "on an unclean path", "emit unlisted", "emit a bad value",
 	"when a number for a text", "when a text for a status", "when a bad expression", "when an unknown parameter",
 	"when an item without each", "payload an open brace", "payload with credentials", "payload a secret",
