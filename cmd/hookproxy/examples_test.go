@@ -86,8 +86,10 @@ func readKubernetes(t *testing.T) installation {
 	readYAML(t, "kubernetes.yaml", func(d *yaml.Decoder) error {
 		var document struct {
 			Spec struct {
-				Template struct{ Spec struct{ Containers []container } }
-				Claims   []struct{ Metadata struct{ Name string } } `yaml:"volumeClaimTemplates"`
+				Template struct {
+					Spec struct{ Containers []container }
+				}
+				Claims []struct{ Metadata struct{ Name string } } `yaml:"volumeClaimTemplates"`
 			}
 		}
 		if err := d.Decode(&document); err != nil {

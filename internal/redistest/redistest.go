@@ -92,7 +92,10 @@ func newServer(t testing.TB, addr string, p process) *Server {
 // NewClient connects to a server and closes the client with the test.
 func NewClient(t testing.TB, addr string) *redis.Client {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2})
+	// After as many failures to connect as its pool has places, go-redis refuses
+	// for up to a second without trying: too long after Start for a test that
+	// expects an answer at once.
+	client := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, PoolSize: 500})
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }
