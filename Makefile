@@ -2,7 +2,7 @@
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: demo test test-short lint chaos bench microbench fuzz schema build docker
+.PHONY: demo test test-short lint chaos limits bench microbench fuzz schema build docker
 
 demo: ## The main job on one machine, with nothing but Go.
 	go run ./cmd/hookproxy demo
@@ -31,6 +31,9 @@ CHAOSTIME ?= 60s
 chaos: ## Everything killed while clients write; the account at the end. SEED=7 SEEDS=1 runs one again.
 	go test -count 1 -v -timeout 60m -run TestNothingIsLostWhateverDies ./internal/chaos \
 	  -args -chaos.for $(CHAOSTIME) -chaos.seed $(SEED) -chaos.seeds $(SEEDS)
+
+limits: ## The figures of docs/limits.md.
+	go test -count 1 -v -timeout 20m -run 'TestMemory' ./internal/chaos -args -chaos.limits 1
 
 FUZZTIME ?= 30s
 fuzz: ## Each fuzz target for a while.

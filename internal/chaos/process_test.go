@@ -209,28 +209,43 @@ func (p *process) wasDown(begin, end time.Time) bool {
 func subscribe(t testing.TB, front, user string, targets int, receivers string) {
 	t.Helper()
 	for n := range targets {
-		body := fmt.Sprintf(`{"event":"contact.create","target_url":"%s/%s/%d"}`, receivers, user, n)
-		var last string
+		var last error
 		eventually(t, "subscribe "+user, func() bool {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, front+"/api/v1/subscription/", strings.NewReader(body))
-			if err != nil {
-				t.Fatal(err)
+			last = trySubscribe(front, user, fmt.Sprintf("%s/%s/%d", receivers, user, n))
+			if errors.Is(last, errRefused) {
+				t.Fatal(last)
 			}
-			req.Header.Set("Authorization", "Bearer "+user)
-			req.Header.Set("Content-Type", "application/json")
-			res, err := http.DefaultClient.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer res.Body.Close()
-			text, _ := io.ReadAll(res.Body)
-			last = string(text)
-			if res.StatusCode >= 400 && res.StatusCode != http.StatusServiceUnavailable {
-				t.Fatal(errors.New(last))
-			}
-			return res.StatusCode < 300
+			return last == nil
 		})
 	}
+}
+
+// errRefused says that asking again is of no use.
+var errRefused = errors.New("the subscription is refused")
+
+func trySubscribe(front, user, target string) error {
+	body := fmt.Sprintf(`{"event":"contact.create","target_url":%q}`, target)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, front+"/api/v1/subscription/", strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+user)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	switch {
+	case err != nil:
+		return err
+	case res.StatusCode == http.StatusServiceUnavailable:
+		return errors.New(string(text))
+	case res.StatusCode >= 300:
+		return fmt.Errorf("%w: %d %s", errRefused, res.StatusCode, text)
+	}
+	return nil
 }
 
 // eventually asks until the answer is yes; processes tell nobody.
