@@ -77,7 +77,7 @@ func publish(t testing.TB, p *Publisher, ids ...string) {
 		batch = append(batch, newEvent(id))
 	}
 	if err := p.Publish(t.Context(), batch); err != nil {
-		t.Fatalf("publish %v: %v", ids, err)
+		t.Fatalf("publish %d events from %s: %v", len(ids), ids[0], err)
 	}
 }
 

@@ -69,7 +69,8 @@ func (w *Watched) AwaitFailover(t testing.TB, lost *Server) {
 	}
 }
 
-// Replica starts a replica, and waits until it has what the master has.
+// Replica starts a replica, and waits until it has what the master has, and the
+// master hears of that: its first acknowledgement may come a second later.
 func Replica(t testing.TB, of *Server) *Server {
 	t.Helper()
 	host, port, err := net.SplitHostPort(of.Addr)
@@ -79,6 +80,17 @@ func Replica(t testing.TB, of *Server) *Server {
 	s := Real(t, "--replicaof", host+" "+port)
 	eventually(t, "the replica is in step", func(ctx context.Context) bool {
 		return strings.Contains(s.Client.Info(ctx, "replication").Val(), "master_link_status:up")
+	})
+	known := strings.Count(of.Client.Info(t.Context(), "replication").Val(), "\nslave")
+	conn := of.Client.Conn()
+	defer conn.Close()
+	eventually(t, "the master hears of its replicas", func(ctx context.Context) bool {
+		// Something that is replicated and leaves nothing behind.
+		if err := conn.Publish(ctx, "redistest", "").Err(); err != nil {
+			return false
+		}
+		acknowledged, err := conn.Do(ctx, "wait", known, 100).Int()
+		return err == nil && acknowledged >= known
 	})
 	return s
 }
