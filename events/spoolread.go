@@ -141,5 +141,8 @@ func (s *Spool) readmitSome(l layout.Layout, after []byte) (moved int, last []by
 			s.queues[lane].added(n, time.Now())
 		}
 	}})
-	return moved, last, err
+	if err != nil {
+		return 0, nil, err // nothing of it is on the disk
+	}
+	return moved, last, nil
 }
