@@ -24,6 +24,10 @@ const (
 	memoryBroken          = 0.95
 )
 
+// infoSections are those of INFO that are read, each asked for by itself: before
+// Redis 7 it takes one at a time.
+var infoSections = []string{"server", "memory", "persistence", "replication", "cluster"}
+
 // node is what one server of Redis says of itself.
 type node struct {
 	addr   string
@@ -82,13 +86,15 @@ func readNodes(ctx context.Context, client redis.UniversalClient) (nodes []node,
 
 func readNode(ctx context.Context, client redis.Cmdable) (node, error) {
 	n := node{info: map[string]string{}, config: map[string]string{}}
-	text, err := client.Info(ctx).Result()
-	if err != nil {
-		return n, err
-	}
-	for line := range strings.Lines(text) {
-		if name, value, found := strings.Cut(strings.TrimSpace(line), ":"); found {
-			n.info[name] = value
+	for _, section := range infoSections {
+		text, err := client.Info(ctx, section).Result()
+		if err != nil {
+			return n, err
+		}
+		for line := range strings.Lines(text) {
+			if name, value, found := strings.Cut(strings.TrimSpace(line), ":"); found {
+				n.info[name] = value
+			}
 		}
 	}
 	before := time.Now()
