@@ -33,6 +33,15 @@ func (r *rig) watchCommands() chan time.Time {
 	return w.sent
 }
 
+// unwatched answers a rig on the same Redis whose commands nobody counts.
+func (r *rig) unwatched() *rig {
+	client := redis.NewClient(r.client.(*redis.Client).Options())
+	r.Cleanup(func() { _ = client.Close() })
+	quiet := *r.queue
+	quiet.client = client
+	return &rig{TB: r.TB, queue: &quiet, server: r.server}
+}
+
 func TestAnIdleEngineSendsOneCommandAWait(t *testing.T) {
 	onEachRedis(t, func(r *rig) {
 		url, got := receive(r, status(200))
@@ -77,9 +86,12 @@ func TestOneEventDoesNotWakeEveryIdleProcess(t *testing.T) {
 			<-sent // and claim: then it waits
 		}
 		const pushed = 10
+		unwatched := r.unwatched()
 		for i := range pushed {
 			r.push(event(100 + i))
 			r.arrive(got, 1)
+			// The end of one delivery beside the next event is news of its own.
+			r.eventually("settled", func() bool { return unwatched.stored() == 0 })
 		}
 		// A push and its wake, dispatch, claim, finish; a herd would be 2 * processes.
 		if n := len(sent); n > pushed*processes {
