@@ -202,9 +202,9 @@ local function amend()
   end
 end
 
--- keep has an event kept as a sample where its user has asked for some. It never
+-- sample has an event kept as a sample where its user has asked for some. It never
 -- fails: no event is parked for want of a sample.
-local function keep(h, element, payload_at)
+local function sample(h, element, payload_at)
   if payload_at > #element or #element > SAMPLE_LIMIT then return end
   if sampling[h.user] == nil then sampling[h.user] = tonumber(redis.pcall('GET', lane .. 'sampling:' .. h.user) or '') or 0 end
   if sampling[h.user] < 1 then return end
@@ -230,7 +230,7 @@ local function dispatch(element)
     fan_out(h, string.sub(element, payload_at), ids, before)
     unused[h.id] = nil
   end
-  keep(h, element, payload_at)
+  sample(h, element, payload_at)
   return true
 end
 
