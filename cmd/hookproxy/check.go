@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/hookproxy/hookproxy/rules"
 )
@@ -15,18 +14,10 @@ type checkCommand struct {
 
 // Run prints the table of routes and events, or every mistake.
 func (c *checkCommand) Run(std streams) error {
-	source, err := os.ReadFile(c.File)
-	if err != nil {
-		return err
-	}
-	file, err := rules.Parse(c.File, source)
+	file, err := readRules(c.File, std)
 	var mistakes rules.Mistakes
 	if errors.As(err, &mistakes) {
-		for _, mistake := range mistakes {
-			fmt.Fprintln(std.err, mistake)
-		}
 		fmt.Fprintf(std.err, "%s: %d mistakes\n", c.File, len(mistakes))
-		return errReported
 	}
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,24 @@ func readRulesFile(name string) ([]byte, error) {
 	}
 	defer file.Close()
 	return io.ReadAll(io.LimitReader(file, rules.MaxFile+1))
+}
+
+// readRules reads a rules file, or prints every mistake in it, and answers them
+// beside errReported.
+func readRules(name string, std streams) (*rules.File, error) {
+	source, err := readRulesFile(name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := rules.Parse(name, source)
+	var mistakes rules.Mistakes
+	if errors.As(err, &mistakes) {
+		for _, mistake := range mistakes {
+			fmt.Fprintln(std.err, mistake)
+		}
+		return nil, fmt.Errorf("%w: %w", errReported, mistakes)
+	}
+	return file, err
 }
 
 // parseRules reads rules. Only where nothing is forwarded may they be without

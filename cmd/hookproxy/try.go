@@ -13,7 +13,6 @@ import (
 
 	"github.com/hookproxy/hookproxy/internal/har"
 	"github.com/hookproxy/hookproxy/internal/replay"
-	"github.com/hookproxy/hookproxy/rules"
 )
 
 // tryCommand says which events recorded traffic would be, without sending
@@ -78,23 +77,6 @@ func (c *tryCommand) show(done []replay.Exchange, std streams) error {
 	}
 	printTried(std.out, done)
 	return nil
-}
-
-// readRules reads a rules file, or prints every mistake in it.
-func readRules(path string, std streams) (*rules.File, error) {
-	source, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	file, err := rules.Parse(path, source)
-	var mistakes rules.Mistakes
-	if errors.As(err, &mistakes) {
-		for _, mistake := range mistakes {
-			fmt.Fprintln(std.err, mistake)
-		}
-		return nil, errReported
-	}
-	return file, err
 }
 
 // recording answers what is to be tried.
