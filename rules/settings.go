@@ -75,7 +75,7 @@ func (p *parser) subscriptions(n *yaml.Node, file *File) {
 	}
 	p.intent(values["intent"], values["intent_exempt"], settings)
 	// Under each other, one of the two would hide the other.
-	if under(settings.EventsPath, settings.Path) || under(settings.Path, settings.EventsPath) {
+	if Under(settings.EventsPath, settings.Path) || Under(settings.Path, settings.EventsPath) {
 		p.mistake(n, "subscriptions: expected path and events_path apart from each other, found %s and %s",
 			quoted(settings.Path), quoted(settings.EventsPath))
 	}
@@ -132,8 +132,8 @@ func (p *parser) ownPath(n *yaml.Node, what, otherwise string) string {
 	return strings.TrimSuffix(path, "/") + "/"
 }
 
-// under reports whether path is prefix or lies under it.
-func under(path, prefix string) bool {
+// Under reports whether path is prefix or lies under it, segment by segment.
+func Under(path, prefix string) bool {
 	segments, of := Canonical(path), Canonical(prefix)
 	return len(segments) >= len(of) && slices.Equal(segments[:len(of)], of)
 }

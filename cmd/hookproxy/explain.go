@@ -48,10 +48,8 @@ func passedBy(file *rules.File, method, path string) string {
 	if method == http.MethodHead || method == http.MethodOptions {
 		return method + " is never captured, whatever the rules say."
 	}
-	segments := rules.Canonical(path)
 	for _, own := range []string{file.Subscriptions.Path, file.Subscriptions.EventsPath} {
-		ours := rules.Canonical(own)
-		if len(segments) >= len(ours) && slices.Equal(segments[:len(ours)], ours) {
+		if rules.Under(path, own) {
 			return "hookproxy answers this itself: it lies below " + own + ", and never reaches the API or the rules."
 		}
 	}
