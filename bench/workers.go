@@ -48,55 +48,15 @@ func (p poster) post(ctx context.Context, id string, body []byte) error {
 	return err
 }
 
-// loopCommand is the least that could do the same: a client in a loop, which reads
-// its events from nowhere and retries nothing.
-type loopCommand struct {
-	Target string
-	Events int
-}
-
-// Run implements the command. It stays when it is done, so that what it used can
-// be read.
-func (c loopCommand) Run(ctx context.Context) error {
-	p, payload, next := newPoster(c.Target), body(payloadSize), new(atomic.Int64)
-	errs := make(chan error, concurrency)
+// inTurn does something for each number from 1 to n, as many at once as deliveries,
+// and answers the first error.
+func inTurn(n int, do func(int64) error) error {
+	next, errs := new(atomic.Int64), make(chan error, concurrency)
 	var wg sync.WaitGroup
 	for range concurrency {
-		wg.Go(func() { // ends when all are posted
-			for n := next.Add(1); n <= int64(c.Events); n = next.Add(1) {
-				if err := p.post(ctx, fmt.Sprint(n), payload); err != nil {
-					errs <- err
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	select {
-	case err := <-errs:
-		return err
-	case <-ctx.Done():
-		return nil
-	}
-}
-
-// asynqQueueCommand puts tasks into Redis, each an event.
-type asynqQueueCommand struct {
-	Redis  string
-	Events int
-}
-
-// Run implements the command.
-func (c asynqQueueCommand) Run() error {
-	client := asynq.NewClient(asynq.RedisClientOpt{Addr: c.Redis, PoolSize: concurrency})
-	defer client.Close()
-	payload, next := body(payloadSize), new(atomic.Int64)
-	errs := make(chan error, concurrency)
-	var wg sync.WaitGroup
-	for range concurrency {
-		wg.Go(func() { // ends when all are queued
-			for n := next.Add(1); n <= int64(c.Events); n = next.Add(1) {
-				if _, err := client.Enqueue(asynq.NewTask("hook", payload), asynq.TaskID(fmt.Sprint("e", n))); err != nil {
+		wg.Go(func() { // ends when all is done
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				if err := do(i); err != nil {
 					errs <- err
 					return
 				}
@@ -110,6 +70,41 @@ func (c asynqQueueCommand) Run() error {
 	default:
 		return nil
 	}
+}
+
+// loopCommand is the least that could do the same: a client in a loop, which reads
+// its events from nowhere and retries nothing.
+type loopCommand struct {
+	Target string
+	Events int
+}
+
+// Run implements the command. It stays when it is done, so that what it used can
+// be read.
+func (c loopCommand) Run(ctx context.Context) error {
+	p, payload := newPoster(c.Target), body(payloadSize)
+	err := inTurn(c.Events, func(n int64) error { return p.post(ctx, fmt.Sprint(n), payload) })
+	if err == nil {
+		<-ctx.Done()
+	}
+	return err
+}
+
+// asynqQueueCommand puts tasks into Redis, each an event.
+type asynqQueueCommand struct {
+	Redis  string
+	Events int
+}
+
+// Run implements the command.
+func (c asynqQueueCommand) Run() error {
+	client := asynq.NewClient(asynq.RedisClientOpt{Addr: c.Redis, PoolSize: concurrency})
+	defer client.Close()
+	payload := body(payloadSize)
+	return inTurn(c.Events, func(n int64) error {
+		_, err := client.Enqueue(asynq.NewTask("hook", payload), asynq.TaskID(fmt.Sprint("e", n)))
+		return err
+	})
 }
 
 // asynqWorkCommand is an asynq worker whose task is the same POST.
