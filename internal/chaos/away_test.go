@@ -71,8 +71,8 @@ func (s *site) settle() {
 	})
 	_, repeated := s.hooks.missing(writes, 1)
 	s.Logf("%d writes, the slowest took %s; %d deliveries repeated", len(writes), s.load.slowest.Round(time.Millisecond), repeated)
-	if s.hooks.charged > 0 || len(s.hooks.strays) > 0 {
-		s.Errorf("%d deliveries were charged an attempt; to others: %v", s.hooks.charged, s.hooks.strays)
+	if charged, strays := s.hooks.wrong(); charged > 0 || len(strays) > 0 {
+		s.Errorf("%d deliveries were charged an attempt; to others: %v", charged, strays)
 	}
 	for _, f := range s.load.failures {
 		s.Errorf("%s failed: %d %s", f.request, f.status, f.why)
@@ -113,9 +113,7 @@ func TestProcessesStartWithoutRedis(t *testing.T) {
 	late := newProcess(t, "a late proxy", s.proxy.own...)
 	deliverer := newProcess(t, "a late deliverer", s.deliverer.own...)
 	s.load.stop()
-	before := s.load.done()
-	s.load = startLoad(t, 4, siteUsers, 4*time.Millisecond, late)
-	s.load.next.Store(1_000_000) // names of their own
+	s.load = s.load.goOn(t, late)
 	s.load.awaitMore(t, 100)
 	if state := late.readiness(); state != "degraded" {
 		t.Errorf("the late proxy says %q", state)
@@ -123,7 +121,6 @@ func TestProcessesStartWithoutRedis(t *testing.T) {
 	s.deliverer.kill() // the late one must do
 	server.Start(t)
 	s.deliverer = deliverer
-	s.load.writes = append(s.load.done(), before...)
 	s.settle()
 }
 
@@ -171,7 +168,7 @@ func TestRedisThatRefusesToWrite(t *testing.T) {
 func toxic(t *testing.T, redisAddr string) *toxiproxy.Proxy {
 	t.Helper()
 	api := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
-	proxy := toxiproxy.NewProxy(api, "redis", freeAddr(t), redisAddr)
+	proxy := toxiproxy.NewProxy(api, "redis", "127.0.0.1:0", redisAddr)
 	if err := proxy.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -105,6 +105,7 @@ func (w *world) account(seed uint64, writes []write, parked map[string]bool) {
 	w.Helper()
 	missing, repeated := w.hooks.missing(writes, targets)
 	lost := len(unparked(missing, parked))
+	_, strays := w.hooks.wrong()
 	causes, unexplained := w.explain()
 	// A killed deliverer may have made the deliveries it had in hand without
 	// having told, and so has each that could not tell a killed Redis.
@@ -116,10 +117,10 @@ func (w *world) account(seed uint64, writes []write, parked map[string]bool) {
 	}
 	w.Logf("  %6d writes that their clients saw succeed, each due at %d targets; the slowest took %s", len(writes), targets, w.load.slowest.Round(time.Millisecond))
 	w.Logf("  %6d of them parked, %d deliveries lost", len(parked), lost)
-	w.Logf("  %6d deliveries repeated, of at most %d; %d to others", repeated, bound, len(w.hooks.strays))
+	w.Logf("  %6d deliveries repeated, of at most %d; %d to others", repeated, bound, len(strays))
 	w.Logf("  %6d writes failed: %v", len(w.load.failures), causes)
-	if lost > 0 || repeated > bound || len(w.hooks.strays) > 0 {
-		w.Errorf("lost: %v; strays: %v", unparked(missing, parked), w.hooks.strays)
+	if lost > 0 || repeated > bound || len(strays) > 0 {
+		w.Errorf("lost: %v; strays: %v", unparked(missing, parked), strays)
 	}
 	for _, f := range unexplained {
 		w.Errorf("%s at %s failed for no reason that is the API's: %d %s", f.request, f.proxy.name, f.status, f.why)

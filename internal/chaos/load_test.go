@@ -27,6 +27,8 @@ type failure struct {
 type load struct {
 	proxies []*process
 	users   int
+	count   int           // of writers
+	between time.Duration // two writes of one of them
 	client  *http.Client
 	next    atomic.Int64
 	stopped chan struct{}
@@ -44,11 +46,29 @@ const patience = 20 * time.Second
 // startLoad starts writers, each of which pauses between two writes.
 func startLoad(t testing.TB, writers, users int, between time.Duration, proxies ...*process) *load {
 	t.Helper()
-	l := &load{proxies: proxies, users: users, stopped: make(chan struct{}),
-		client: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: writers}}}
-	for range writers {
+	l := &load{proxies: proxies, users: users, count: writers, between: between}
+	l.start(t)
+	return l
+}
+
+// goOn has the load end, and answers one that goes on at other proxies and has
+// the account of both.
+func (l *load) goOn(t testing.TB, proxies ...*process) *load {
+	t.Helper()
+	l.stop()
+	further := &load{proxies: proxies, users: l.users, count: l.count, between: l.between,
+		writes: l.writes, failures: l.failures, slowest: l.slowest}
+	further.next.Store(l.next.Load())
+	further.start(t)
+	return further
+}
+
+func (l *load) start(t testing.TB) {
+	l.stopped = make(chan struct{})
+	l.client = &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: l.count}}
+	for range l.count {
 		l.writers.Go(func() { // ends with stop
-			tick := time.NewTicker(between)
+			tick := time.NewTicker(l.between)
 			defer tick.Stop()
 			for {
 				select {
@@ -61,7 +81,6 @@ func startLoad(t testing.TB, writers, users int, between time.Duration, proxies 
 		})
 	}
 	t.Cleanup(l.stop)
-	return l
 }
 
 // stop returns when every writer has its answer.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/hookproxy/hookproxy/internal/redistest"
 )
 
 func TestMain(m *testing.M) {
@@ -81,7 +82,7 @@ func (s span) overlaps(begin, end time.Time) bool {
 
 func newProcess(t testing.TB, name string, args ...string) *process {
 	t.Helper()
-	front, admin := freeAddr(t), freeAddr(t)
+	front, admin := redistest.FreeAddr(t), redistest.FreeAddr(t)
 	p := &process{name: name, own: args, url: "http://" + front, admin: "http://" + admin, dir: t.TempDir()}
 	p.args = append([]string{"serve", "--listen", front, "--admin", admin, "--allow-networks", "127.0.0.0/8",
 		"--spool", filepath.Join(p.dir, "spool"), "--drain-timeout", "10s", "--workers", "16"}, args...)
@@ -93,16 +94,6 @@ func newProcess(t testing.TB, name string, args ...string) *process {
 	})
 	p.start(t)
 	return p
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // Write keeps what the process logs.

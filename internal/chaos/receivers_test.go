@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,6 +89,14 @@ func (r *receivers) refuses(delivery string) bool {
 	}
 	r.failed[delivery] = true
 	return true
+}
+
+// wrong answers how many deliveries were charged an attempt that nobody had
+// failed, and which went to somebody else.
+func (r *receivers) wrong() (charged int, strays []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.charged, slices.Clone(r.strays)
 }
 
 // missing answers the deliveries that are still to come, and repeated how many

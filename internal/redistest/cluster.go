@@ -31,7 +31,7 @@ func Cluster(t testing.TB) *Nodes {
 	t.Helper()
 	n := &Nodes{ids: map[string]string{}}
 	for range 6 {
-		_, bus, _ := net.SplitHostPort(freeAddr(t))
+		_, bus, _ := net.SplitHostPort(FreeAddr(t))
 		s := Real(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "1000",
 			"--cluster-replica-validity-factor", "0")
 		host, port, _ := net.SplitHostPort(s.Addr)

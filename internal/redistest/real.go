@@ -29,21 +29,10 @@ type real struct {
 
 func newReal(t testing.TB, path string, args ...string) *real {
 	t.Helper()
-	r := &real{path: path, addr: freeAddr(t), dir: t.TempDir(), args: args}
+	r := &real{path: path, addr: FreeAddr(t), dir: t.TempDir(), args: args}
 	r.start(t)
 	t.Cleanup(func() { r.kill(t) }) // not in order: a master would wait for its replicas
 	return r
-}
-
-// freeAddr answers a loopback address that nobody listened on a moment ago.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("find a free port: %v", err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 func (r *real) start(t testing.TB) {

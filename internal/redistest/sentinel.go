@@ -97,7 +97,7 @@ func Replica(t testing.TB, of *Server) *Server {
 
 func startSentinel(t testing.TB, master, addr string) string {
 	t.Helper()
-	own := freeAddr(t)
+	own := FreeAddr(t)
 	_, ownPort, _ := net.SplitHostPort(own)
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
