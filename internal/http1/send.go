@@ -21,8 +21,9 @@ func (x *turn) send() error {
 		return fmt.Errorf("http1: write request: %w", err)
 	}
 	x.wroteHeaders()
+	left := x.o.length - int64(len(x.o.first))
+	x.o.written() // nothing that has gone out is sent again
 	if !x.o.streams {
-		x.o.written()
 		x.startClock()
 		return nil
 	}
@@ -31,7 +32,7 @@ func (x *turn) send() error {
 	}
 	x.o.sent = true
 	x.directions.Add(1)
-	go x.sendBody() // ends with the body, the connection, or the context that cuts it
+	go x.sendBody(left) // ends with the body, the connection, or the context that cuts it
 	return nil
 }
 
@@ -134,15 +135,16 @@ func trailerNames(trailer http.Header) []string {
 	return names
 }
 
-// sendBody sends what there is of the body beyond first.
-func (x *turn) sendBody() {
+// sendBody sends what there is of the body beyond first: left bytes, or as many
+// as come where its length is unknown.
+func (x *turn) sendBody(left int64) {
 	if !x.mayGoOn() {
 		closeBody(x.o.r)
 		x.spoilt.Store(true) // the upstream may still wait for what its head announced
 		x.ended(true)        // and the response goes on
 		return
 	}
-	err := x.copyBody()
+	err := x.copyBody(left)
 	closeBody(x.o.r)
 	if err == nil {
 		x.startClock()
@@ -196,13 +198,13 @@ const (
 
 var copyBuffers = sync.Pool{New: func() any { return new([copySize]byte) }}
 
-func (x *turn) copyBody() error {
+func (x *turn) copyBody(left int64) error {
 	buffer := copyBuffers.Get().(*[copySize]byte)
 	defer copyBuffers.Put(buffer)
 	if x.o.length == unknown {
 		return x.copyChunks(buffer[:])
 	}
-	for left := x.o.length - int64(len(x.o.first)); left > 0; {
+	for left > 0 {
 		n, err := x.o.r.Body.Read(buffer[:min(left, copySize)])
 		left -= int64(n)
 		if n > 0 {
