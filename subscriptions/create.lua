@@ -17,15 +17,18 @@
 -- ARGV[6]  digest of the request, for the same key with another
 -- ARGV[7]  seconds for which the key is remembered
 -- ARGV[8]  ask, to change nothing where there is such a subscription already;
---          look, to change nothing at all; or ''
+--          look, to change nothing at all;
+--          renew, to make nothing that there is not and confirm nothing that is
+--          pending: its target was not asked; or ''
 -- ARGV[9]  ms for which the target may take to confirm
 -- then     field, value … with user, event, format, target_url, active, secret,
 --          description, metadata, expires_at, signature, headers, and confirm: the
 --          digest of what the target has to send back before it gets events, or ''
 -- result   {word, values of FIELDS}: created, existing, replayed or ask (there
 --          is one already, which stays as it is)
---          {word}: new (there is none), user_limit, total_limit, reused (the key,
---          with another request) or spent (the key, whose subscription is gone)
+--          {word}: new (there is none), conflict (renew cannot answer it),
+--          user_limit, total_limit, reused (the key, with another request) or
+--          spent (the key, whose subscription is gone)
 
 local at, id = now(ARGV[1]), ARGV[2]
 local s = given(10)
@@ -45,9 +48,10 @@ end
 
 local same = redis.call('HGET', targets_key(s.user), digest(s))
 if same and exists(same) then
-  if ARGV[8] ~= '' then return answer('ask', same) end
+  if ARGV[8] == 'ask' or ARGV[8] == 'look' then return answer('ask', same) end
   local before = load(same)
   local pending = before.inactive_reason == 'unconfirmed'
+  if pending and ARGV[8] == 'renew' then return { 'conflict' } end
   local revive = s.active == '1' and before.active ~= '1' and before.inactive_reason == 'failing'
   if revive or pending or s.expires_at ~= before.expires_at then
     leave(before)
@@ -64,6 +68,7 @@ if same and exists(same) then
   return answer('existing', same)
 end
 
+if ARGV[8] == 'renew' then return { 'conflict' } end
 if not room('SCARD', own_key(s.user), tonumber(ARGV[3]), at) then return { 'user_limit' } end
 if not room('ZCARD', everybody, tonumber(ARGV[4]), at) then return { 'total_limit' } end
 

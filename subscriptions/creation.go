@@ -72,6 +72,23 @@ func (s *Store) Create(ctx context.Context, user string, sub Subscription, key s
 	return made, Creation(word), err
 }
 
+// Renew is Create for a wish that Find has found: it makes nothing new, and confirms
+// nothing that is pending, since no target was asked. It answers ErrChanged where
+// what was found is gone by now, or pending, and Create's errors.
+func (s *Store) Renew(ctx context.Context, user string, sub Subscription, key string) (Subscription, Creation, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	run, err := s.creation(ctx, user, sub, key)
+	if err == nil && sub.Secret != "" { // see Create
+		_, _, err = run("look")
+	}
+	if err != nil {
+		return Subscription{}, "", err
+	}
+	word, there, err := run("renew")
+	return there, Creation(word), err
+}
+
 // Find answers what a Create of the same would answer, Existing or Replayed,
 // without making or changing anything; or false where it would make a new one. Its
 // errors are those of Create.

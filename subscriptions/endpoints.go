@@ -52,10 +52,7 @@ func (h *handler) create(w http.ResponseWriter, r *http.Request, user string) er
 	if err != nil {
 		return err
 	}
-	if wanted, err = h.askFirst(r.Context(), user, wanted, key); err != nil {
-		return err
-	}
-	sub, how, err := h.store.Create(r.Context(), user, wanted, key)
+	sub, how, err := h.subscribe(r.Context(), user, wanted, key)
 	if err != nil {
 		return err
 	}
@@ -114,9 +111,9 @@ func (h *handler) replace(w http.ResponseWriter, r *http.Request, user string) e
 	// The switch alone is no whole subscription, but what REST Hooks clients
 	// send to turn one on again.
 	if len(body) == 1 && body[0].name == "active" {
-		return h.change(w, r, user, true, body, h.check.patch)
+		return h.change(w, r, user, body, h.check.patch)
 	}
-	return h.change(w, r, user, conditional(r), body, h.check.replace)
+	return h.change(w, r, user, body, h.check.replace)
 }
 
 func (h *handler) patch(w http.ResponseWriter, r *http.Request, user string) error {
@@ -127,13 +124,14 @@ func (h *handler) patch(w http.ResponseWriter, r *http.Request, user string) err
 	if err != nil {
 		return err
 	}
-	return h.change(w, r, user, true, body, h.check.patch)
+	return h.change(w, r, user, body, h.check.patch)
 }
 
 // change reads what a subscription is to become from a body and what it is now,
-// and writes it; where guarded, only if it still is so. A subscription that
-// somebody else changes meanwhile is read again, and preconditions with it.
-func (h *handler) change(w http.ResponseWriter, r *http.Request, user string, guarded bool, body []member,
+// and writes it, if it still is so: a body that leaves the target as it was read
+// has nobody asked, and *** stands for what was read. A subscription that somebody
+// else changes meanwhile is read again, and preconditions with it.
+func (h *handler) change(w http.ResponseWriter, r *http.Request, user string, body []member,
 	read func([]member, Subscription) (Subscription, error),
 ) error {
 	ask := h.askAgain(r.Context(), user)
@@ -145,9 +143,7 @@ func (h *handler) change(w http.ResponseWriter, r *http.Request, user string, gu
 		if wanted, err = ask(current, wanted); err != nil {
 			return err
 		}
-		if guarded {
-			wanted.ETag = current.ETag
-		}
+		wanted.ETag = current.ETag
 		sub, err := h.store.Update(r.Context(), user, wanted)
 		if err != nil {
 			return err

@@ -95,16 +95,35 @@ func newHookSecret() string {
 	return hex.EncodeToString(secret[:])
 }
 
-// askFirst asks the target of a subscription that is about to be created, unless
-// there is one like it that is not pending, or the key is a repetition.
-func (h *handler) askFirst(ctx context.Context, user string, wanted Subscription, key string) (Subscription, error) {
+// subscribe creates a subscription once its target was asked. It is not where there
+// is such a subscription that is not pending, or the key is a repetition.
+func (h *handler) subscribe(ctx context.Context, user string, wanted Subscription, key string) (Subscription, Creation, error) {
 	if !h.asks(wanted.TargetURL) {
-		return wanted, nil
+		return h.store.Create(ctx, user, wanted, key)
 	}
-	there, how, found, err := h.store.Find(ctx, user, wanted, key)
-	if err != nil || how == Replayed || found && there.State() != StatePending {
-		return wanted, err
+	for range maxTries {
+		there, how, found, err := h.store.Find(ctx, user, wanted, key)
+		if err != nil {
+			return Subscription{}, "", err
+		}
+		if how != Replayed && (!found || there.State() == StatePending) {
+			if wanted, err = h.askFirst(ctx, user, wanted, there, found); err != nil {
+				return Subscription{}, "", err
+			}
+			return h.store.Create(ctx, user, wanted, key)
+		}
+		// What was found may have ended since; then its target is to be asked after all.
+		sub, how, err := h.store.Renew(ctx, user, wanted, key)
+		if !errors.Is(err, ErrChanged) {
+			return sub, how, err
+		}
 	}
+	return Subscription{}, "", ErrChanged
+}
+
+// askFirst asks the target of a subscription that is about to be created, about the
+// pending one that was found or else about the new one.
+func (h *handler) askFirst(ctx context.Context, user string, wanted, there Subscription, found bool) (Subscription, error) {
 	if !found {
 		wanted.ID = h.store.NewID(user)
 		return h.ask(ctx, user, wanted)
