@@ -14,7 +14,7 @@
 --            events left, deleted subscriptions left, runnable subscriptions left,
 --            1 if dead letters have expired, redeliveries due},
 --           {lease, event as it is stored, target URL, secret, format, previous
---           secret while it holds or "", signature, headers} ...}
+--           secret while it holds or "", signature, headers, 1 if skinny} ...}
 --
 -- Fairness. Subscriptions are visited in turn, and each gives one delivery
 -- before any gives a second; who has more takes a new turn behind all others.
@@ -142,7 +142,7 @@ end
 -- look answers what a visit to a subscription may take, nil for nothing at all.
 local function look(id, share)
   local fields = redis.call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format',
-    'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until', 'signature', 'headers', 'lines')
+    'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until', 'signature', 'headers', 'lines', 'skinny')
   if fields[1] ~= '1' then return nil end
   local s = { id = id, fields = fields, taken = {}, leases = {}, gone = {}, ordered = fields[5] == '1' }
   if (tonumber(fields[9] or '') or 0) > at then
@@ -191,7 +191,7 @@ local function lease(s, delivery)
   s.leases[#s.leases + 1] = member
   bytes = bytes + #element
   claimed[#claimed + 1] = { member, element, f[2] or '', f[3] or '', f[4] or '', s.previous,
-    f[12] or '', f[13] or '' }
+    f[12] or '', f[13] or '', f[15] or '' }
 end
 
 -- set_aside tells whether a subscription has nothing to do but retries, for which

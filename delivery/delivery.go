@@ -45,7 +45,7 @@ var errAnswer = errors.New("a script answered what was not expected")
 const leaseParts = 5
 
 // deliveryParts is how many texts claim.lua answers for each delivery.
-const deliveryParts = 8
+const deliveryParts = 9
 
 // readClaimed reads claim.lua's answer.
 func readClaimed(rows []any) (claimed, error) {
@@ -84,7 +84,8 @@ func integers(row any, count int) ([]int64, error) {
 	return n, nil
 }
 
-// readDelivery reads {lease, event, target URL, secret, format, previous secret, signature, headers}.
+// readDelivery reads {lease, event, target URL, secret, format, previous secret, signature,
+// headers, 1 if skinny}.
 func readDelivery(row any) (*delivery, error) {
 	values, ok := row.([]any)
 	if !ok || len(values) != deliveryParts {
@@ -110,6 +111,8 @@ func readDelivery(row any) (*delivery, error) {
 	if err := errors.Join(errSequence, errTries); err != nil {
 		return nil, fmt.Errorf("%w: lease %q: %w", errAnswer, text[0], err)
 	}
-	d.event, d.unreadable = events.DecodeStored(parts[1], []byte(text[1]))
+	if d.event, d.unreadable = events.DecodeStored(parts[1], []byte(text[1])); text[8] == "1" {
+		d.event = skinny(d.event)
+	}
 	return d, nil
 }

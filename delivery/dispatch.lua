@@ -106,10 +106,10 @@ end
 -- meet reads what dispatch must know of a subscription, once a call.
 local function meet(id)
   if subscriptions[id] == nil then
-    local state = redis.call('HMGET', subscription_key(id), 'active', 'seq', 'bytes', 'ordered', 'lines')
+    local state = redis.call('HMGET', subscription_key(id), 'active', 'seq', 'bytes', 'ordered', 'lines', 'skinny')
     subscriptions[id] = state[1] and { id = id, active = state[1] == '1', seq = tonumber(state[2] or 0),
       bytes = math.max(tonumber(state[3] or 0), 0), written = tonumber(state[2] or 0),
-      by_resource = state[4] == 'resource', lines = state[5] or state[4] == 'resource' }
+      by_resource = state[4] == 'resource', lines = state[5] or state[4] == 'resource', skinny = state[6] == '1' }
   end
   return subscriptions[id]
 end
@@ -132,21 +132,23 @@ local function wanting(h)
 end
 
 -- compact answers a header as it is stored; see DecodeStored in events. What is
--- known otherwise, the id and the user, is left out.
-local function compact(h)
+-- known otherwise, the id and the user, is left out, and the URL where nobody's
+-- deliveries are skinny. (Not every cjson has a null.)
+local function compact(h, with_url)
   local fields = { h.event, h.resource or '', h.at or 0, h.rule or '', h.omitted or '' }
-  if type(h.redacted) == 'table' and #h.redacted > 0 then
-    fields[6] = h.redacted
-  else
-    while #fields > 1 and fields[#fields] == '' do fields[#fields] = nil end
+  local redacted, url = type(h.redacted) == 'table' and #h.redacted > 0, with_url and type(h.url) == 'string' and h.url or ''
+  if redacted then fields[6] = h.redacted end
+  if url ~= '' then
+    return string.sub(cjson.encode(fields), 1, -2) .. (redacted and ',' or ',null,') .. cjson.encode(url) .. ']'
   end
+  while not redacted and #fields > 1 and fields[#fields] == '' do fields[#fields] = nil end
   return cjson.encode(fields)
 end
 
 -- keep stores an event with its shares, more of them where it may be stored
 -- already. Answers its size.
-local function keep(h, payload, count, again)
-  local element, refs = compact(h) .. '\n' .. payload, 0
+local function keep(h, payload, count, again, with_url)
+  local element, refs = compact(h, with_url) .. '\n' .. payload, 0
   if again and redis.call('HEXISTS', stored, h.id) == 1 then
     refs = tonumber(redis.call('HGET', shares, h.id) or 1)
   else
@@ -161,8 +163,9 @@ end
 -- none is ever freed under a delivery; what a run that breaks off has counted too
 -- much, amend takes back.
 local function fan_out(h, payload, ids, before)
-  local wanted = {}
+  local wanted, skinny = {}, false
   for _, id in ipairs(ids) do
+    skinny = skinny or subscriptions[id].skinny
     if not before or not string.find(before, ' ' .. id .. ' ', 1, true) then
       wanted[#wanted + 1] = id
     elseif subscriptions[id].active then
@@ -171,7 +174,7 @@ local function fan_out(h, payload, ids, before)
   end
   made[h.id] = before or ' '
   if #wanted > 0 then
-    local size, resource = keep(h, payload, #wanted, before), resource_key(h.resource)
+    local size, resource = keep(h, payload, #wanted, before, skinny), resource_key(h.resource)
     unused[h.id] = #wanted -- after it: where that write was refused, there is nothing to amend
     for _, id in ipairs(wanted) do
       deliver(id, h.id, size, resource)

@@ -93,6 +93,17 @@ func TestATestIsSentAsADeliveryIs(t *testing.T) {
 	}
 }
 
+func TestATestOfASkinnySubscriptionIsSkinny(t *testing.T) {
+	url, got := receive(t, status(200))
+	sub := probed(url)
+	sub.Format, sub.Options.Skinny = subscriptions.FormatRaw, true
+	test := subscriptions.TestEvent{ID: "test-1", Name: "contact.create", Data: []byte(`{"id":7,"name":"Ada"}`)}
+	testProber(t, nil).Test(t.Context(), sub, test)
+	if r := <-got; string(r.body) != `{"id":"test-1","url":null}` {
+		t.Errorf("posted %s", r.body)
+	}
+}
+
 func TestATestAnswersTheBeginningOfWhatTheTargetSays(t *testing.T) {
 	for _, code := range []int{200, 500} {
 		url, _ := receive(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -24,6 +24,9 @@ type Event struct {
 	User string
 	// Resource is the id of what the event is about. Empty where unknown.
 	Resource string
+	// URL is the path by which the API's clients reach what the event is about:
+	// "/contacts/7". Empty where unknown.
+	URL string
 	// Time is when the upstream's answer was complete.
 	Time time.Time
 	// Rule names the line of rules.yaml that derived the event: "rules.yaml:12".
@@ -48,6 +51,7 @@ type header struct {
 	Name     string   `json:"event"`
 	User     string   `json:"user,omitempty"`
 	Resource string   `json:"resource,omitempty"`
+	URL      string   `json:"url,omitempty"`
 	Time     int64    `json:"at"` // ms since 1970, exact in Lua's doubles
 	Rule     string   `json:"rule,omitempty"`
 	Omitted  string   `json:"omitted,omitempty"`
@@ -70,7 +74,7 @@ const MaxHeader = 64 << 10
 // gives way, half by half.
 func (e Event) Encode() ([]byte, error) {
 	h := header{
-		ID: e.ID, Name: e.Name, User: e.User, Resource: e.Resource, Time: e.Time.UnixMilli(),
+		ID: e.ID, Name: e.Name, User: e.User, Resource: e.Resource, URL: e.URL, Time: e.Time.UnixMilli(),
 		Rule: e.Rule, Omitted: e.Omitted, Redacted: e.Redacted, Parked: e.Parked,
 	}
 	var element bytes.Buffer
@@ -113,7 +117,7 @@ func DecodeParts(head, payload []byte) (Event, error) {
 		payload = nil
 	}
 	return Event{
-		ID: h.ID, Name: h.Name, User: h.User, Resource: h.Resource, Time: time.UnixMilli(h.Time).UTC(),
+		ID: h.ID, Name: h.Name, User: h.User, Resource: h.Resource, URL: h.URL, Time: time.UnixMilli(h.Time).UTC(),
 		Rule: h.Rule, Omitted: h.Omitted, Redacted: h.Redacted, Parked: h.Parked, Payload: payload,
 	}, nil
 }

@@ -18,6 +18,7 @@ func drawEvent(t *rapid.T) Event {
 	filled := rapid.StringN(1, -1, -1)
 	return Event{
 		ID: filled.Draw(t, "id"), Name: filled.Draw(t, "name"), User: text.Draw(t, "user"), Resource: text.Draw(t, "resource"),
+		URL:      text.Draw(t, "URL"),
 		Time:     time.UnixMilli(rapid.Int64Range(0, 1<<52).Draw(t, "time")).UTC(),
 		Rule:     text.Draw(t, "rule"),
 		Payload:  rapid.SliceOf(rapid.Byte()).Draw(t, "payload"),

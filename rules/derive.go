@@ -13,6 +13,10 @@ import (
 // thousand of it.
 const MaxItems = 1000
 
+// maxURL is how long the path of a resource may be, in bytes: it stands in the
+// event's header, which is bounded.
+const maxURL = 2048
+
 // Why a rule makes no event of an exchange, in Result.Skipped.
 const (
 	SkippedStatus      = "status"   // the rule does not name this status
@@ -143,7 +147,12 @@ func (sc scene) result(item int) Result {
 		ev.Payload, ev.Redacted, ev.Omitted = sc.trim(ev.Payload)
 		sc.rendered += len(ev.Payload)
 	}
-	ev.Resource = sc.resource()
+	if ev.Resource = sc.resource(); ev.Resource != "" {
+		ev.URL = sc.resourcePath(ev.Resource)
+	}
+	if len(ev.URL) > maxURL {
+		ev.URL = ""
+	}
 	ev.User, ev.Parked = sc.user()
 	switch {
 	case !known:

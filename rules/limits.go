@@ -39,7 +39,7 @@ var limitsSection = section{
 		{"debounce", oneKind{limitDebounce, never{}}, "The longest debounce, such as 1h. Of no effect: no subscriber may set debounce yet.", nil},
 		{"batch", oneKind{limitBatch, never{}}, "The largest batch, in events. Of no effect: no subscriber may set batch yet.", nil},
 		{"batch_within", limitWithin, "The longest wait for a batch to fill, such as 5m. Of no effect, as batch.", nil},
-		{"skinny", truth{}, "Whether they may have events without their payload. Of no effect: no subscriber may set skinny yet.", true},
+		{"skinny", truth{}, "Whether they may have the id and URL of the resource in place of the payload.", true},
 	},
 }
 

@@ -86,7 +86,7 @@ func settableSchemas() object {
 		"debounce": object{"type": []string{"string", "null"}, "pattern": durationPattern,
 			"description": "For how long an event waits for a later one of the same name and resource, which takes its place."},
 		"batch":  batchSchema("max", "within"),
-		"skinny": object{"type": "boolean", "default": false, "description": "Leave the payload out: id and url of the resource alone."},
+		"skinny": object{"type": "boolean", "default": false, "description": "In place of the payload, {id, url} of the resource alone, each null where it is not known."},
 	}
 }
 

@@ -29,7 +29,7 @@ func (d document) webhooks() object {
 // hookMedia answers a delivery's body in the default format, with the example
 // where rules.yaml has one.
 func hookMedia(event string, about EventDetail) object {
-	data := object{"description": "What the API answered; null where data_omitted says why."}
+	data := object{"description": "What the API answered; null where data_omitted says why. Of a skinny subscription {id, url} of the resource, each null where it is not known."}
 	if about.Schema != nil {
 		data["anyOf"] = []any{about.Schema, object{"type": "null"}}
 	}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/hookproxy/hookproxy/internal/redistest"
+	"github.com/hookproxy/hookproxy/internal/sample"
+)
+
+// subscribeTo subscribes a receiver with some options, as fields of JSON, and has it
+// verify what it gets. It answers the subscription's URL.
+func subscribeTo(t *testing.T, i *instance, receiver *sample.Receiver, options string) string {
+	t.Helper()
+	target := httptest.NewServer(receiver)
+	t.Cleanup(target.Close)
+	status, body := send(t, "POST", i.front+"/api/v1/subscription/", `{"target_url":"`+target.URL+`",`+options+`}`)
+	var sub struct{ ID, Secret string }
+	if err := json.Unmarshal(body, &sub); status != http.StatusCreated || err != nil {
+		t.Fatalf("subscribe: %d %s", status, body)
+	}
+	receiver.Expect(sub.ID, sub.Secret)
+	return i.front + "/api/v1/subscription/" + sub.ID + "/"
+}
+
+func TestASkinnySubscriberLearnsWhereTheResourceIs(t *testing.T) {
+	t.Parallel()
+	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
+		i := start(t, "--upstream", startSample(t), "--rules", writeRules(t, sampleRules), "--redis", "redis://"+s.Addr, "--spool", "none")
+		receiver := sample.NewReceiver(10)
+		url := subscribeTo(t, i, receiver, `"events":["contact.*"],"skinny":true`)
+		_, body := send(t, "POST", i.front+"/contacts", `{"name":"Ada"}`)
+		var made struct{ ID json.Number }
+		if err := json.Unmarshal(body, &made); err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		want := `{"id":"` + made.ID.String() + `","url":"/contacts/` + made.ID.String() + `"}`
+		if hook := awaitHook(t, receiver, i); string(hook.Data) != want || hook.Verified != nil {
+			t.Errorf("got %s, verified %v, want %s", hook.Body, hook.Verified, want)
+		}
+		send(t, "PATCH", url, `{"skinny":false}`)
+		send(t, "PUT", i.front+"/contacts/"+made.ID.String(), `{"name":"Ada L."}`)
+		var whole struct{ Name string }
+		if hook := awaitHook(t, receiver, i); json.Unmarshal(hook.Data, &whole) != nil || whole.Name != "Ada L." {
+			t.Errorf("no more skinny, it got %s", hook.Body)
+		}
+		send(t, "PATCH", url, `{"skinny":true}`)
+		send(t, "POST", url+"test", "")
+		if hook := awaitHook(t, receiver, i); hook.Header.Get("X-Hook-Test") != "true" || hook.Verified != nil ||
+			string(hook.Data) != `{"id":"`+hook.Header.Get("X-Hook-Id")+`","url":null}` {
+			t.Errorf("the test sent %s", hook.Body)
+		}
+	})
+}
