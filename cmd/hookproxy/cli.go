@@ -24,6 +24,7 @@ type streams struct{ out, err io.Writer }
 // cli is every command, with its flags and their environment twins.
 type cli struct {
 	Serve         serveCommand         `cmd:"" help:"Run the proxy, the delivery workers, or both."`
+	Init          initCommand          `cmd:"" help:"Write a rules file to begin with, made of the API's OpenAPI document."`
 	Check         checkCommand         `cmd:"" help:"Check a rules file: print its routes and events, or every mistake in it."`
 	Try           tryCommand           `cmd:"" help:"Replay recorded traffic: print the events it would be, or why it would be none."`
 	Explain       explainCommand       `cmd:"" help:"Say which rules match a request, and why the others do not."`

@@ -38,6 +38,7 @@ var imports = map[string][]string{
 	"internal/record":    {"events", "identity", "internal/har", "internal/http1", "internal/layout", "internal/pause", "proxy", "rules"},
 	"internal/pause":     {},
 	"internal/nametest":  {},
+	"internal/openapi":   {"events", "internal/layout", "internal/pause", "rules"},
 	"internal/redistest": {},
 	"internal/sample":    {},
 }
