@@ -2,33 +2,45 @@ package subscriptions
 
 import (
 	"bytes"
-	"maps"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/alicebob/miniredis/v2"
+
 	"github.com/hookproxy/hookproxy/internal/redistest"
 )
 
-// malformedBodies is how many bodies each run tries.
+// malformedBodies is how many bodies are refused in each run.
 const malformedBodies = 10_000
+
+// bodied are the endpoints that take a body: a method, and what stands behind the id.
+var bodied = [][2]string{
+	{"POST", ""}, {"PUT", "/"}, {"PATCH", "/"}, {"POST", "/rotate-secret"}, {"POST", "/test"}, {"POST", "/confirm"},
+	{"POST", "/redeliver"}, {"POST", "/missed/ack"},
+}
 
 // grammar is what bodies are made of: whole ones, parts of them, and what
 // parsers stumble over.
 var grammar = []string{
 	`{"event":"contact.create","target_url":"https://hooks.example/a"}`, `{"active":false}`, `{"secret":"x","overlap_seconds":1}`, `{"metadata":{"a":"b"}}`,
-	`{"through":3}`, `{"missed":true}`,
+	`{"through":3}`, `{"missed":true}`, `{"target_url":"https://hooks.example/b"}`, `{"event":"deal.won"}`,
 	`"event":`, `"events":["deal.won","*"]`, `"target_url":`, `"metadata":`, `"expiration_date":"2099-01-01T00:00:00Z"`, `"active":`, `"id":`, `"user":"bob"`,
 	`"https://hooks.example/a"`, `"http://127.0.0.1/"`, `"contact.create"`, `"*"`, `""`, `{`, `}`, `[`, `]`, `,`, `:`, `"`, `\`, `null`, `true`, `1e999`, `-0`, `1`,
 	`99999999999999999999`, "\x00", "\xff", "\ufeff", `\ud800`, `\u0000`, "\u2028", " ", "\n", `"\r\nX: y"`, `"a":{"b":[1]}`, `__proto__`, `'`, `//`, `NaN`,
 }
 
-// malform answers a body that is a whole one with some damage, or nothing but.
+// wholeBodies is how many of grammar are whole.
+const wholeBodies = 8
+
+// malform answers a body that is a whole one with some damage, with none, or nothing
+// but damage.
 func malform(random *rand.Rand) []byte {
-	body := []byte(grammar[random.IntN(6)])
-	for range 1 + random.IntN(6) {
+	body := []byte(grammar[random.IntN(wholeBodies)])
+	for range random.IntN(7) {
 		at := random.IntN(len(body) + 1)
 		piece := grammar[random.IntN(len(grammar))]
 		switch random.IntN(5) {
@@ -52,66 +64,112 @@ func malform(random *rand.Rand) []byte {
 	return body
 }
 
-// Never a 5xx, never a panic, and what is refused stores nothing.
-func TestTenThousandMalformedBodiesStoreNothing(t *testing.T) {
-	s := redistest.Mini(t)
-	store, history := NewStore(StoreOptions{Client: s.Client}), &fakeHistory{}
-	h := NewHandler(HandlerOptions{Store: store, Identity: byHeader(t), Events: func() []string { return knownEvents }, History: history})
-	random := rand.New(rand.NewPCG(1, 2)) // the same bodies at each run
-	var id string
-	var before map[string]string
-	reset := func() {
-		if err := s.Client.FlushAll(t.Context()).Err(); err != nil {
-			t.Fatal(err)
-		}
-		id = mustCreate(t, store, "ann", wanted("deal.won")).ID
-		before = contents(t, s)
-	}
-	reset()
-	refused := 0
-	for range malformedBodies {
-		body := malform(random)
-		target := [][2]string{{"POST", base}, {"PUT", base + id}, {"PATCH", base + id}, {"POST", base + id + "/rotate-secret"}, {"POST", base + id + "/test"},
-			{"POST", base + id + "/redeliver"}, {"POST", base + id + "/missed/ack"}}[random.IntN(7)]
-		w := httptest.NewRecorder()
-		r := httptest.NewRequestWithContext(t.Context(), target[0], target[1], bytes.NewReader(body))
-		r.RemoteAddr = "127.0.0.1:1"
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("X-User", "ann")
-		h.ServeHTTP(w, r)
-		switch {
-		case w.Code < 300: // the damage left a whole body
-			history.calls = nil
-			reset()
-		case w.Code < 400 || w.Code >= 500 || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/problem+json"):
-			t.Errorf("%s %s %q was answered %d: %s", target[0], target[1], body, w.Code, w.Body)
-		default:
-			refused++
-			if after := contents(t, s); !maps.Equal(before, after) || len(history.calls) > 0 {
-				t.Fatalf("%s %s %q was answered %d, and Redis went from %v to %v", target[0], target[1], body, w.Code, before, after)
-			}
-		}
-	}
-	if refused < malformedBodies*9/10 || refused == malformedBodies {
-		t.Errorf("%d of %d were refused; bodies are not malformed enough, or none is whole", refused, malformedBodies)
-	}
+// attacked is the endpoints with handshakes, over a Redis that is looked into after
+// each request.
+type attacked struct {
+	http.Handler
+	redis   *miniredis.Miniredis
+	store   *Store
+	target  *fakeTarget
+	history *fakeHistory
+	ids     []string // an active one, a pending one, and none
+	before  string   // what Redis held
 }
 
-// contents answers every key of Redis with what tells whether it changed.
-func contents(t *testing.T, s *redistest.Server) map[string]string {
+func newAttacked(t *testing.T) *attacked {
 	t.Helper()
-	all := map[string]string{}
-	for _, key := range s.Client.Keys(t.Context(), "*").Val() {
-		if dump, err := s.Client.Dump(t.Context(), key).Result(); err == nil {
-			all[key] = dump
+	miniredis.DumpMaxLineLen = 1 << 20 // all of each value
+	a := &attacked{redis: miniredis.RunT(t), target: &fakeTarget{}, history: &fakeHistory{}}
+	a.store = NewStore(StoreOptions{Client: redistest.NewClient(t, a.redis.Addr())})
+	a.Handler = NewHandler(HandlerOptions{
+		Store: a.store, Identity: byHeader(t), Events: func() []string { return knownEvents }, History: a.history,
+		Intent: IntentHandshake, Prober: a.target,
+	})
+	a.reset(t)
+	return a
+}
+
+func (a *attacked) reset(t *testing.T) {
+	t.Helper()
+	a.redis.FlushAll()
+	a.history.calls = nil
+	pending := wanted("contact.update")
+	pending.Awaits = digestOf("what the target was sent")
+	a.ids = []string{
+		mustCreate(t, a.store, "ann", wanted("deal.won")).ID, mustCreate(t, a.store, "ann", pending).ID, a.store.NewID("ann"),
+	}
+	a.before = a.redis.Dump()
+}
+
+// request draws a request with a body, and what the target would answer to it.
+func (a *attacked) request(t *testing.T, random *rand.Rand, body []byte) *http.Request {
+	t.Helper()
+	a.target.set(random.IntN(3) == 0, []int{0, 0, 500}[random.IntN(3)], "")
+	if a.target.status == 500 {
+		a.target.set(false, 500, "http_5xx")
+	}
+	endpoint, path := bodied[random.IntN(len(bodied))], base
+	if endpoint[1] != "" {
+		path += a.ids[random.IntN(len(a.ids))] + endpoint[1]
+	}
+	r := httptest.NewRequestWithContext(t.Context(), endpoint[0], path, bytes.NewReader(body))
+	r.RemoteAddr = "127.0.0.1:1"
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-User", "ann")
+	if random.IntN(8) == 0 {
+		r.ContentLength = -1 // as it is where a body comes in chunks
+	}
+	if random.IntN(4) == 0 {
+		r.Header.Set("X-Hook-Secret", grammar[random.IntN(len(grammar))])
+	}
+	return r
+}
+
+// sends makes a request, and answers the response and how often the target was asked.
+func (a *attacked) sends(r *http.Request) (w *httptest.ResponseRecorder, asked int) {
+	before := a.target.count()
+	w = httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	asked = a.target.count() - before
+	for _, key := range a.redis.Keys() {
+		if asked > 0 && strings.Contains(key, ":rate:") {
+			a.redis.Del(key) // whoever asks a target is counted
+		}
+	}
+	return w, asked
+}
+
+// Never a 5xx, never a panic; what is refused stores nothing, and has no target asked.
+func TestTenThousandMalformedBodiesStoreNothing(t *testing.T) {
+	a := newAttacked(t)
+	random := rand.New(rand.NewPCG(1, 2)) // the same bodies at each run
+	taken, refused, refusedByTarget := 0, 0, 0
+	for refused < malformedBodies {
+		body := malform(random)
+		r := a.request(t, random, body)
+		w, asked := a.sends(r)
+		if w.Code < 300 { // the body is whole
+			taken++
+			a.reset(t)
 			continue
 		}
-		// miniredis dumps strings alone; hashes are what requests write.
-		hash := s.Client.HGetAll(t.Context(), key).Val()
-		for _, field := range slices.Sorted(maps.Keys(hash)) {
-			all[key] += field + "=" + hash[field] + "\n"
+		what := r.Method + " " + r.URL.Path + " " + string(body)
+		if w.Code < 400 || w.Code >= 500 || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/problem+json") {
+			t.Errorf("%q was answered %d: %s", what, w.Code, w.Body)
 		}
-		all[key] += strings.Join(slices.Sorted(slices.Values(s.Client.SMembers(t.Context(), key).Val())), " ")
+		byTarget := strings.Contains(w.Body.String(), typeOf("target-refused"))
+		if byTarget != (asked == 1) || asked > 1 {
+			t.Errorf("%q had the target asked %d times, and was answered %s", what, asked, w.Body)
+		}
+		if after := a.redis.Dump(); after != a.before || len(a.history.calls) > 0 {
+			t.Fatalf("%q was answered %d, and Redis went from\n%s to\n%s", what, w.Code, a.before, after)
+		}
+		refused++
+		if byTarget {
+			refusedByTarget++
+		}
 	}
-	return all
+	if taken < 100 || refusedByTarget < 10 || taken+refusedByTarget > malformedBodies/4 {
+		t.Errorf("%d were taken and %d refused by the target: bodies are not malformed enough, or too few are whole", taken, refusedByTarget)
+	}
 }
