@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookproxy/hookproxy/internal/redistest"
+	"github.com/hookproxy/hookproxy/internal/sample"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
@@ -37,15 +38,21 @@ func newFailingReceiver(t *testing.T, status int) *failingReceiver {
 	return r
 }
 
-// read asks until what comes is as it should be: deliveries go on by themselves.
+// read asks as Alice until what comes is as it should be: deliveries go on by
+// themselves.
 func read[T any](t *testing.T, url string, enough func(T) bool) (value T) {
+	t.Helper()
+	return readAs(t, authorization("Bearer "+sample.Accounts[0].Token), url, enough)
+}
+
+func readAs[T any](t *testing.T, who http.Header, url string, enough func(T) bool) (value T) {
 	t.Helper()
 	limit, tick := time.After(patience), time.NewTicker(10*time.Millisecond)
 	defer tick.Stop()
 	for {
-		status, body := send(t, "GET", url, "")
+		status, body := sendAs(t, who, "GET", url, "")
 		value = *new(T)
-		if err := json.Unmarshal(body, &value); status != http.StatusOK || err != nil {
+		if err := json.Unmarshal([]byte(body), &value); status != http.StatusOK || err != nil {
 			t.Fatalf("%s: %d %s", url, status, body)
 		}
 		if enough(value) {
