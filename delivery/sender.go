@@ -64,7 +64,9 @@ func newSender(o Options) *sender {
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: http2Silence, PingTimeout: http2PingTimeout},
 		DisableCompression:     true,
 		MaxIdleConns:           maxIdleConns,
-		MaxIdleConnsPerHost:    o.PerSubscription,
+		// As many as may be used at once: one host may be the target of any number of
+		// subscriptions, and maxIdleConns bounds them all.
+		MaxIdleConnsPerHost:    o.Workers,
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxResponseHeader,
 	}
