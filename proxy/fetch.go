@@ -65,7 +65,8 @@ func (p *Proxy) fetchRequest(x *exchange, match matcher, w rules.Fetch) *http.Re
 		Header: http.Header{"Accept": {"application/json"}, "Accept-Encoding": {"identity"}, "User-Agent": {"hookproxy"}},
 	}
 	*r.URL = *at
-	p.upstream.direct(r.URL, at, http.MethodGet)
+	mount := x.ruling.mountOf(at)
+	p.upstream.direct(r.URL, at, http.MethodGet, mount)
 	for _, name := range match.Credentials() {
 		if values := x.inbound.Header[name]; len(values) > 0 {
 			r.Header[name] = append([]string(nil), values...)
@@ -74,7 +75,9 @@ func (p *Proxy) fetchRequest(x *exchange, match matcher, w rules.Fetch) *http.Re
 	if accept := x.inbound.Header.Get("Accept"); strings.Contains(accept, "json") {
 		r.Header.Set("Accept", accept) // some APIs choose their version by it
 	}
-	p.setForwarded(&httputil.ProxyRequest{In: x.inbound, Out: r})
+	told := &httputil.ProxyRequest{In: x.inbound, Out: r}
+	p.setForwarded(told)
+	p.setPrefix(told, x.ruling, mount)
 	x.ruling.strip(r)
 	return r
 }
@@ -99,16 +102,30 @@ func (p *Proxy) fetchURL(x *exchange, w rules.Fetch) (*url.URL, bool) {
 	}
 	if at.Host == "" && !strings.HasPrefix(at.Path, "/") {
 		at = (&url.URL{Path: x.inbound.URL.Path, RawPath: x.inbound.URL.RawPath}).ResolveReference(at)
-	} else if base := p.upstream.rawBase + "/"; base != "/" && strings.HasPrefix(rawPath(at), base) {
-		raw := strings.TrimPrefix(rawPath(at), p.upstream.rawBase)
-		path, err := url.PathUnescape(raw)
-		if err != nil {
-			return nil, false
-		}
-		at.Path, at.RawPath = path, raw
+	} else if !p.outside(x, at) {
+		return nil, false
 	}
 	at.Fragment, at.RawFragment = "", ""
 	return at, true
+}
+
+// outside makes a path as the upstream writes it one as clients do: without the
+// base path, and below the mount that the upstream does not know.
+func (p *Proxy) outside(x *exchange, at *url.URL) bool {
+	raw := rawPath(at)
+	mount := x.ruling.mountOf(x.inbound.URL)
+	if base := p.upstream.rawBase; base != "" && strings.HasPrefix(raw, base+"/") {
+		raw = raw[len(base):]
+	}
+	if mount != "" && x.ruling.file.Stripped(raw) == 0 {
+		raw = mount + raw
+	}
+	path, err := url.PathUnescape(raw)
+	if err != nil {
+		return false
+	}
+	at.Path, at.RawPath = path, raw
+	return true
 }
 
 // isUpstreams reports whether a Location may be of the upstream's making: one

@@ -45,8 +45,10 @@ func (p *Proxy) forward(x *exchange) {
 // client's: the clone that ReverseProxy made has it.
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	x := exchangeOf(pr.In.Context())
-	p.upstream.direct(pr.Out.URL, pr.In.URL, pr.In.Method)
+	mount := x.ruling.mountOf(pr.In.URL)
+	p.upstream.direct(pr.Out.URL, pr.In.URL, pr.In.Method, mount)
 	p.setForwarded(pr)
+	p.setPrefix(pr, x.ruling, mount)
 	x.ruling.strip(pr.Out)
 	dropH2CUpgrade(pr.Out.Header)
 	if pr.Out.Body != nil {

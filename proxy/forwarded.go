@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
@@ -14,6 +15,7 @@ const (
 	forwardedFor    = "X-Forwarded-For"
 	forwardedHost   = "X-Forwarded-Host"
 	forwardedProto  = "X-Forwarded-Proto"
+	forwardedPrefix = "X-Forwarded-Prefix"
 )
 
 // setForwarded tells the upstream where the request came from. ReverseProxy
@@ -33,6 +35,25 @@ func (p *Proxy) setForwarded(pr *httputil.ProxyRequest) {
 	if trusted {
 		keep(pr, forwardedHost)
 		keep(pr, forwardedProto)
+	}
+}
+
+// setPrefix tells the upstream of the mount that it gets no more. Where mounts are
+// left out, nobody but a trusted proxy may say so: APIs make links by it.
+func (p *Proxy) setPrefix(pr *httputil.ProxyRequest, by *ruling, mount string) {
+	if !by.strips {
+		return
+	}
+	before := ""
+	if p.trusts(pr.In.RemoteAddr) {
+		before = strings.TrimSuffix(pr.In.Header.Get(forwardedPrefix), "/")
+	} else {
+		maps.DeleteFunc(pr.Out.Header, func(name string, _ []string) bool {
+			return strings.EqualFold(strings.ReplaceAll(name, "_", "-"), forwardedPrefix)
+		})
+	}
+	if mount != "" {
+		pr.Out.Header.Set(forwardedPrefix, before+mount)
 	}
 }
 
@@ -62,7 +83,7 @@ func (p *Proxy) dropForwarded(trailer http.Header, remoteAddr string) {
 	if len(trailer) == 0 || p.trusts(remoteAddr) {
 		return
 	}
-	for _, name := range []string{forwardedHeader, forwardedFor, forwardedHost, forwardedProto} {
+	for _, name := range []string{forwardedHeader, forwardedFor, forwardedHost, forwardedProto, forwardedPrefix} {
 		delete(trailer, name)
 	}
 	dropLookalikes(trailer)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/hookproxy/hookproxy/rules"
 )
@@ -62,16 +63,28 @@ type ruling struct {
 	ownPaths  ownPaths
 	file      *rules.File
 	unmatched *unmatchedRoutes
+	strips    bool // some paths are forwarded without their mount
 }
 
 func (r Ruling) made() *ruling {
 	made := &ruling{
 		match: matchIn(r.Rules), strip: func(*http.Request) {}, own: r.Own, ownPaths: newOwnPaths(r.OwnPaths),
 		file: r.Rules, unmatched: &unmatchedRoutes{literal: literalIn(r.Rules), roots: map[string]*routeNode{}},
+		strips: r.Rules != nil && r.Rules.Strips(),
 	}
 	if r.Identity != nil {
 		made.ask = func(request *http.Request) answerer { return r.Identity.Ask(request) }
 		made.strip = r.Identity.Strip
 	}
 	return made
+}
+
+// mountOf answers the beginning of a path, as it was written, that is left out of
+// what is forwarded; "" for nothing.
+func (r *ruling) mountOf(u *url.URL) string {
+	if !r.strips {
+		return ""
+	}
+	raw := rawPath(u)
+	return raw[:r.file.Stripped(raw)]
 }

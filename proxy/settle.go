@@ -125,7 +125,7 @@ func anyEvent(results []rules.Result) bool {
 // asked answers what rules may know of a request before it is forwarded.
 func (p *Proxy) asked(x *exchange) *rules.Exchange {
 	return &rules.Exchange{
-		Method: x.inbound.Method, Path: x.path, RawQuery: x.inbound.URL.RawQuery, BasePath: p.upstream.rawBase,
+		Method: x.inbound.Method, Path: x.path, RawQuery: x.inbound.URL.RawQuery, BasePath: p.upstream.rawBase, Mount: x.ruling.mountOf(x.inbound.URL),
 		RequestHeader: x.inbound.Header,
 	}
 }

@@ -39,14 +39,14 @@ func checkUpstream(u *url.URL) error {
 }
 
 // direct makes out lead to the upstream with the very bytes of in's path and
-// query.
+// query, but for the mount at the path's beginning, if any.
 //
 // url.URL writes a path in its own spelling where the client's is not valid
 // (a bare "|", `"`, "^" or non-ASCII byte), so those go out as Opaque, which is
 // written as it stands. Opaque cannot begin with "//", which would be taken for
 // a host: only such a path, and only if it holds such bytes, goes out with
 // them percent-encoded.
-func (u upstream) direct(out, in *url.URL, method string) {
+func (u upstream) direct(out, in *url.URL, method string, mount string) {
 	out.Scheme, out.Host, out.User, out.Opaque = u.scheme, u.host, nil, ""
 	out.RawQuery, out.ForceQuery = in.RawQuery, in.ForceQuery
 	switch {
@@ -56,8 +56,13 @@ func (u upstream) direct(out, in *url.URL, method string) {
 		out.Path = "*" // "OPTIONS http://host" asks about the server (RFC 9112 §3.2.4)
 		return
 	}
-	if u.base != "" {
-		out.Path, out.RawPath = u.base+in.Path, u.rawBase+rawPath(in)
+	if u.base != "" || mount != "" {
+		// A mount is written in one way only: decoded it has as many bytes.
+		path, raw := in.Path[len(mount):], rawPath(in)[len(mount):]
+		if path == "" && mount != "" {
+			path, raw = "/", "/"
+		}
+		out.Path, out.RawPath = u.base+path, u.rawBase+raw
 	}
 	if out.RawPath != "" && !strings.HasPrefix(out.RawPath, "//") && out.EscapedPath() != out.RawPath {
 		out.Opaque = out.RawPath

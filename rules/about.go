@@ -111,7 +111,8 @@ func (sc scene) resourcePath(id string) string {
 	return ""
 }
 
-// locationPath answers the path in Location without the upstream's base path.
+// locationPath answers the path in Location as the API's clients know it: without
+// the upstream's base path, and below the mount that the upstream does not know.
 func (sc scene) locationPath() string {
 	target := sc.locationURL()
 	if target == nil {
@@ -120,6 +121,9 @@ func (sc scene) locationPath() string {
 	segments, base := Canonical(target.EscapedPath()), Canonical(sc.BasePath)
 	if len(base) > 0 && len(segments) > len(base) && slices.Equal(segments[:len(base)], base) {
 		segments = segments[len(base):]
+	}
+	if mount := Canonical(sc.Mount); len(segments) < len(mount) || !slices.Equal(segments[:len(mount)], mount) {
+		segments = append(mount, segments...)
 	}
 	return escaped(segments)
 }

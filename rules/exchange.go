@@ -16,6 +16,9 @@ type Exchange struct {
 	// BasePath is what the upstream has before each path, escaped: it may stand
 	// in a Location. Empty for none.
 	BasePath string
+	// Mount is what the upstream does not have before the path, as Stripped says
+	// of it. Empty for none.
+	Mount string
 
 	RequestHeader http.Header
 	// RequestBody is the whole body, without content codings and in UTF-8. Nil where there was none, or where

@@ -17,6 +17,7 @@ type matchSettings struct {
 	ignoreCase     bool     // of the path's ASCII letters; methods never
 	suffixes       []string // of the last segment, which requests may have: ".json"
 	methodOverride []string // canonical header names
+	stripped       []string // mounts that are left out of what is forwarded, the longest first
 }
 
 // Bounds of the section.
@@ -29,9 +30,10 @@ const (
 const pathKind = matched("^/")
 
 var matchingSection = section{
-	about: "How requests find their rules. What is forwarded stays as it came, whatever stands here.",
+	about: "How requests find their rules. What is forwarded stays as it came, but for strip.",
 	keys: []option{
 		{"mount", several{pathKind}, "Where the API's paths begin, such as /api/v1: the rules' paths are written without it.", "/"},
+		{"strip", truth{}, "Whether the mount is left out of what is forwarded, for an API that does not know of it. The API is told of it by X-Forwarded-Prefix.", false},
 		{"ignore_case", truth{}, "Whether a path's letters a-z match in any case; methods never do.", false},
 		{"format_suffixes", several{matched(`^\.`)}, "Suffixes that requests may have behind a path, such as .json.", nil},
 		{"method_override", several{headerKind}, "Headers that name a POST's real method. Only those which the API heeds.", nil},
@@ -46,6 +48,9 @@ func (p *parser) matching(n *yaml.Node, file *File) {
 	}
 	if v := values["ignore_case"]; v != nil {
 		m.ignoreCase = p.truth(v, "matching.ignore_case")
+	}
+	if v := values["strip"]; v != nil && p.truth(v, "matching.strip") {
+		m.stripped = p.strip(v, m.mounts)
 	}
 	if v := values["format_suffixes"]; v != nil {
 		m.suffixes = p.suffixes(v)

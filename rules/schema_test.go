@@ -113,6 +113,7 @@ var beyondSchema = []string{
 	"emit too many", "when status matches", "payload a long path", "payload a deep path", "resource credentials",
 	"keep no secret", "event not emitted", "long description", "long example", "example twice", "example not JSON", "schema of no type",
 	"schema reference", "example beside schema",
+	"strip without a mount", "strip the root", "strip a parameter", "strip what is written in two ways",
 }
 
 func TestTheSchemaRefusesWhatASchemaCan(t *testing.T) {

@@ -37,7 +37,7 @@ type player struct {
 	unknown string // why that cannot be answered
 }
 
-func newPlayer(recording []har.Entry) *player {
+func newPlayer(recording []har.Entry, upstreams func(har.Request) *url.URL) *player {
 	p := &player{recording: recording, place: make([]int, len(recording)), at: map[string][]int{}}
 	for i := range recording {
 		p.inTime = append(p.inTime, i)
@@ -50,7 +50,7 @@ func newPlayer(recording []har.Entry) *player {
 		p.place[i] = place
 		request := recording[i].Request
 		if request.URL != nil {
-			key := resource(request.URL)
+			key := resource(upstreams(request))
 			p.at[key] = append(p.at[key], place)
 		}
 		p.anonymous = p.anonymous && credentialsOf(request.Header, credentials) == ""

@@ -77,7 +77,8 @@ type Outcome struct {
 
 // Run replays a recording. It fails where the rules cannot be tried at all.
 func Run(ctx context.Context, o Options) ([]Exchange, error) {
-	s := &stage{Options: o, player: newPlayer(o.Recording), proxies: map[string]*proxy.Proxy{}}
+	s := &stage{Options: o, proxies: map[string]*proxy.Proxy{}}
+	s.player = newPlayer(o.Recording, s.upstreams)
 	s.order = make(map[string]int, len(o.Rules.Rules))
 	for i := len(o.Rules.Rules) - 1; i >= 0; i-- {
 		s.order[o.Rules.Rules[i].Position] = i
@@ -203,6 +204,7 @@ func (s *stage) request(t *turn) *http.Request {
 	if path == "" {
 		path = "/"
 	}
+	path = s.leftOut(recorded) + path
 	target := path
 	if recorded.URL.RawQuery != "" {
 		target += "?" + recorded.URL.RawQuery
@@ -232,6 +234,32 @@ func (s *stage) request(t *turn) *http.Request {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(recorded.Body)), int64(len(recorded.Body))
 	}
 	return r
+}
+
+// leftOut answers the mount that the live proxy left out of what it forwarded,
+// where that is what was recorded; "" for none.
+func (s *stage) leftOut(recorded har.Request) string {
+	told := recorded.Header.Get("X-Forwarded-Prefix")
+	for at := range len(told) { // the whole, or what a proxy before us said and a mount
+		if told[at] == '/' && s.Rules.Stripped(told[at:]) == len(told)-at {
+			return told[at:]
+		}
+	}
+	return ""
+}
+
+// upstreams answers a recorded URL as the upstream has it.
+func (s *stage) upstreams(recorded har.Request) *url.URL {
+	raw := rawPath(recorded.URL)
+	mount := s.Rules.Stripped(raw)
+	if mount == 0 || s.leftOut(recorded) != "" {
+		return recorded.URL
+	}
+	at := *recorded.URL
+	if at.Path, at.RawPath = at.Path[mount:], raw[mount:]; at.RawPath == "" {
+		at.Path, at.RawPath = "/", "/"
+	}
+	return &at
 }
 
 // rawPath answers a path as it was written.

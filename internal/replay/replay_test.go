@@ -226,6 +226,26 @@ func TestTheBasePathStandsInLocation(t *testing.T) {
 	is(t, done[0], `contact.create of "1" about "7": {"id":"7","url":"/contacts/7"}`)
 }
 
+// Browsers record what clients ask for, hookproxy what the upstream is asked for.
+func TestAMountThatIsLeftOutIsKnownInEitherRecording(t *testing.T) {
+	const source = "matching: {mount: [/api/v1, /], strip: true}\nrules: [{on: POST /contacts, emit: contact.create, fetch: after}]"
+	made := `contact.create of "1" about "7": {"id":7}`
+	browser := run(t, source, by("1"),
+		exchange(t, "POST /api/v1/contacts 201", "|Location: /contacts/7", ``), exchange(t, "GET /api/v1/contacts/7 200", "", `{"id":7}`))
+	is(t, browser[0], made)
+	if browser[0].Path != "/api/v1/contacts" {
+		t.Errorf("the path is %s", browser[0].Path)
+	}
+	const told = "X-Forwarded-Prefix: /shop/api/v1"
+	ours := run(t, source, func(o *Options) { o.User, o.BasePath = "1", "/base" },
+		exchange(t, "POST /base/contacts 201", told+"|Location: /base/contacts/7", ``), exchange(t, "GET /base/contacts/7 200", told, `{"id":7}`),
+		exchange(t, "POST /base/contacts 201", "|Location: /base/contacts/7", ``))
+	is(t, ours[0], made)
+	if ours[0].Path != "/api/v1/contacts" || ours[2].Path != "/contacts" {
+		t.Errorf("the paths are %s and %s", ours[0].Path, ours[2].Path)
+	}
+}
+
 func TestBodiesThatAreNotWholeMakeTheEventThatTheyMadeLive(t *testing.T) {
 	omitted := func(why string, size int64) har.Entry {
 		e := exchange(t, "PUT /contacts/7 200", "", ``)
