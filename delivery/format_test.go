@@ -97,8 +97,7 @@ func TestWhileASecretIsChangedBothSign(t *testing.T) {
 		r.client.HSet(r.Context(), r.lane.Subscription(id), "previous_secret", otherSecret, "previous_secret_until", until)
 		r.pushMany(0, 2)
 		r.dispatchAll()
-		s := &sender{transport: http.DefaultTransport.(*http.Transport).Clone(), timeout: patience}
-		defer s.close()
+		s := testSender(r, nil)
 		verified := func(d *delivery, secret string) bool {
 			s.send(r.Context(), d)
 			one := r.arrive(got, 1)[0]

@@ -21,7 +21,7 @@ import (
 func failingDial(t *testing.T, op string, reason error) *sender {
 	t.Helper()
 	s := testSender(t, nil)
-	s.transport.DialContext = s.watched(func(context.Context, string, string) (net.Conn, error) {
+	s.transport.plain.DialContext = s.watched(func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: op, Net: "tcp", Err: os.NewSyscallError("socket", reason)}
 	})
 	return s

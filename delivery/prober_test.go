@@ -167,7 +167,7 @@ func TestWhatCannotBeSignedIsNotSent(t *testing.T) {
 func TestAHandshakeTakesFiveSecondsAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewProber(Options{})
-		p.sender.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		p.sender.transport.plain.DialContext = func(context.Context, string, string) (net.Conn, error) {
 			ours, theirs := net.Pipe()
 			go func() { _, _ = io.Copy(io.Discard, theirs) }() // takes all, says nothing, ends with ours
 			return ours, nil

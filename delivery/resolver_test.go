@@ -43,7 +43,7 @@ func TestANameThatTurnsToARefusedAddressReachesNothing(t *testing.T) {
 			return []string{"127.0.0.1"}
 		})
 	})
-	s.transport.DisableKeepAlives = true // each attempt resolves and dials anew
+	s.transport.plain.MaxIdleConnsPerHost = 0 // each attempt resolves and dials anew
 	target := "http://" + strings.Replace(ln.Addr().String(), "127.0.0.2", "hook.test", 1)
 	if a := s.send(t.Context(), testDelivery(target)); a.outcome != Delivered {
 		t.Fatalf("while the name is honest: %+v", a)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hookproxy/hookproxy/internal/addresses"
+	"github.com/hookproxy/hookproxy/internal/http1"
 )
 
 var errTarget = errors.New("the target is no http URL")
@@ -40,7 +41,7 @@ const (
 
 // sender posts a delivery to its target, once.
 type sender struct {
-	transport *http.Transport
+	transport transport
 	timeout   time.Duration
 	agent     string
 	// resolved is when a name last became an address, in ns since 1970.
@@ -53,23 +54,7 @@ func newSender(o Options) *sender {
 	if o.EgressProxy != nil {
 		dial = newEgress(o).dial
 	}
-	s.transport = &http.Transport{
-		// Not Proxy, nor ProxyFromEnvironment: the address dialled would be the proxy's,
-		// and the check of the target's address would check nothing. See egress.
-		Proxy:                  nil,
-		DialContext:            s.watched(dial),
-		TLSClientConfig:        o.TLS,
-		TLSHandshakeTimeout:    connectTimeout,
-		ForceAttemptHTTP2:      true,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: http2Silence, PingTimeout: http2PingTimeout},
-		DisableCompression:     true,
-		MaxIdleConns:           maxIdleConns,
-		// As many as may be used at once: one host may be the target of any number of
-		// subscriptions, and maxIdleConns bounds them all.
-		MaxIdleConnsPerHost:    o.Workers,
-		IdleConnTimeout:        idleConnTimeout,
-		MaxResponseHeaderBytes: maxResponseHeader,
-	}
+	s.transport = newTransport(o, s.watched(dial))
 	return s
 }
 
@@ -89,7 +74,7 @@ func (s *sender) watched(dial dialFunc) dialFunc {
 }
 
 // close lets go of idle connections.
-func (s *sender) close() { s.transport.CloseIdleConnections() }
+func (s *sender) close() { s.transport.close() }
 
 // send makes one attempt within the timeout, from resolving the name to the end
 // of the response. Cancelling ctx is the engine's shutdown: the attempt is Released.
@@ -200,6 +185,8 @@ func classify(err error) string {
 		return classTLS
 	case isDial(err):
 		return classConnect
+	case errors.Is(err, http1.ErrBrokenHead):
+		return classProtocol
 	case is[*net.OpError](err), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return classLost
 	default:

@@ -11,6 +11,10 @@ import (
 	"strings"
 )
 
+// ErrBrokenHead says that a connection ended within a response's head or trailer:
+// what was said so far is no HTTP, or not all of it. It wraps io.ErrUnexpectedEOF.
+var ErrBrokenHead = fmt.Errorf("http1: the response ends within its head: %w", io.ErrUnexpectedEOF)
+
 // What is wrong with a response. None of them quotes it: it may hold anything.
 var (
 	errTooLarge   = errors.New("http1: the response's head is too large")
@@ -58,7 +62,7 @@ func readBlock(r *bufio.Reader, block []byte, limit, must int) ([]byte, error) {
 		case len(block) > limit:
 			return block, errTooLarge
 		case err == io.EOF && len(block) > 0:
-			return block, io.ErrUnexpectedEOF
+			return block, ErrBrokenHead
 		case err != nil:
 			return block, err
 		}

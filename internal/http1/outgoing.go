@@ -100,6 +100,28 @@ func (o *outgoing) mayRepeat(c *conn) bool {
 	return !c.wrote || o.length == 0 && isSafe(o.r.Method)
 }
 
+// again answers what to send after a request failed on c, a connection that was
+// kept: itself, or with all set a repetition with a body of its own. Nil: nothing.
+func (o *outgoing) again(c *conn, all bool) *outgoing {
+	if o.mayRepeat(c) {
+		return o
+	}
+	if !all || !c.reused || c.read || o.r.GetBody == nil {
+		return nil
+	}
+	r := o.r.WithContext(o.r.Context()) // a copy: the first body may still be read
+	var err error
+	if r.Body, err = o.r.GetBody(); err != nil {
+		return nil
+	}
+	again, err := newOutgoing(r)
+	if err != nil {
+		closeBody(r)
+		return nil
+	}
+	return again
+}
+
 func isSafe(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:

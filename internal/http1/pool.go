@@ -11,6 +11,7 @@ import (
 type pool struct {
 	mu    sync.Mutex
 	conns map[place][]*conn // the oldest first
+	count int               // of all of them
 	timer *time.Timer       // runs while there are any that age
 }
 
@@ -35,37 +36,62 @@ func (p *pool) pop(at place) *conn {
 	c := conns[len(conns)-1]
 	conns[len(conns)-1] = nil
 	p.conns[at] = conns[:len(conns)-1]
+	p.count--
 	return c
 }
 
-// put keeps a connection, or closes the oldest where there are most already.
-func (p *pool) put(c *conn, most int, maxAge time.Duration) {
+// put keeps a connection, or closes the oldest where there are most already, to
+// its place or in all.
+func (p *pool) put(c *conn, most, inAll int, maxAge time.Duration) {
 	if most <= 0 {
 		_ = c.Close()
 		return
 	}
-	if surplus := p.push(c, most, maxAge); surplus != nil {
+	if surplus := p.push(c, most, inAll, maxAge); surplus != nil {
 		_ = surplus.Close()
 	}
 }
 
-func (p *pool) push(c *conn, most int, maxAge time.Duration) (surplus *conn) {
+func (p *pool) push(c *conn, most, inAll int, maxAge time.Duration) (surplus *conn) {
 	c.idleSince = time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conns == nil {
 		p.conns = make(map[place][]*conn)
 	}
-	conns := p.conns[c.place]
-	if len(conns) >= most {
-		surplus = conns[0]
-		conns = slices.Delete(conns, 0, 1)
+	switch {
+	case len(p.conns[c.place]) >= most:
+		surplus = p.shift(c.place)
+	case inAll > 0 && p.count >= inAll:
+		surplus = p.shift(p.oldest())
 	}
-	p.conns[c.place] = append(conns, c)
+	p.conns[c.place] = append(p.conns[c.place], c)
+	p.count++
 	if maxAge > 0 && p.timer == nil {
 		p.timer = time.AfterFunc(maxAge, func() { p.age(maxAge) })
 	}
 	return surplus
+}
+
+// shift takes the oldest of a place, which has one.
+func (p *pool) shift(at place) *conn {
+	oldest := p.conns[at][0]
+	p.count--
+	if p.conns[at] = slices.Delete(p.conns[at], 0, 1); len(p.conns[at]) == 0 {
+		delete(p.conns, at)
+	}
+	return oldest
+}
+
+// oldest answers the place of the connection that has been idle longest.
+func (p *pool) oldest() (found place) {
+	var since time.Time
+	for at, conns := range p.conns {
+		if len(conns) > 0 && (since.IsZero() || conns[0].idleSince.Before(since)) {
+			found, since = at, conns[0].idleSince
+		}
+	}
+	return found
 }
 
 // age closes what has been idle for too long, and comes again for the rest.
@@ -86,6 +112,7 @@ func (p *pool) retire(most time.Duration) (old []*conn) {
 			n++
 		}
 		old = append(old, conns[:n]...)
+		p.count -= n
 		if conns = slices.Delete(conns, 0, n); len(conns) == 0 {
 			delete(p.conns, at)
 			continue
@@ -107,7 +134,7 @@ func (p *pool) retire(most time.Duration) (old []*conn) {
 func (p *pool) close() {
 	p.mu.Lock()
 	all := p.conns
-	p.conns = nil
+	p.conns, p.count = nil, 0
 	if p.timer != nil {
 		p.timer.Stop()
 		p.timer = nil

@@ -179,7 +179,7 @@ func TestIdleConnectionsAgeAndTheOldestGoFirst(t *testing.T) {
 				_, _ = far.Read(make([]byte, 1))
 				ended <- n
 			}()
-			pool.put(newConn(near, near, place{}), 10, 4*time.Second)
+			pool.put(newConn(near, near, place{}), 10, 0, 4*time.Second)
 		}
 		put(0)
 		time.Sleep(3 * time.Second)

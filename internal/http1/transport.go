@@ -1,5 +1,5 @@
-// Package http1 is an HTTP/1.1 client for one job: a reverse proxy's way to its
-// upstream. It writes a request and reads the response on the goroutine that
+// Package http1 is an HTTP/1.1 client for two jobs: a reverse proxy's way to its
+// upstream, and deliveries to their targets. It writes a request and reads the response on the goroutine that
 // asks, where net/http's transport hands both over to others: that handing over
 // is most of what a proxied request costs.
 //
@@ -49,8 +49,15 @@ type Transport struct {
 	MaxResponseHeaderBytes int
 	// MaxIdleConnsPerHost is how many connections are kept. Zero: none.
 	MaxIdleConnsPerHost int
+	// MaxIdleConns is how many are kept over all hosts; beyond it the oldest go.
+	// Zero: no bound.
+	MaxIdleConns int
 	// IdleConnTimeout is for how long. Zero: for ever.
 	IdleConnTimeout time.Duration
+	// RepeatAll has any request that has a GetBody sent once more where a kept
+	// connection ended before it said anything: its server may have closed it just
+	// then, or may have had the request. False: only a request that changes nothing.
+	RepeatAll bool
 
 	idle pool
 }
@@ -77,8 +84,16 @@ func (t *Transport) send(o *outgoing) (*http.Response, error) {
 	ctx, place := o.r.Context(), placeOf(o.r.URL)
 	if c := t.idle.take(place); c != nil {
 		res, err := t.exchange(c, o)
-		if err == nil || ctx.Err() != nil || !o.mayRepeat(c) {
+		if err == nil || ctx.Err() != nil {
 			return res, err
+		}
+		again := o.again(c, t.RepeatAll)
+		if again == nil {
+			return nil, err
+		}
+		if again != o {
+			o = again
+			defer o.end() // after an error; else there is nothing left to end
 		}
 	}
 	c, err := t.dial(ctx, place, "http/1.1")
@@ -126,7 +141,9 @@ func (t *Transport) Negotiate(ctx context.Context, u *url.URL) (http2 bool, err 
 	return false, nil
 }
 
-func (t *Transport) keep(c *conn) { t.idle.put(c, t.MaxIdleConnsPerHost, t.IdleConnTimeout) }
+func (t *Transport) keep(c *conn) {
+	t.idle.put(c, t.MaxIdleConnsPerHost, t.MaxIdleConns, t.IdleConnTimeout)
+}
 
 func (t *Transport) dial(ctx context.Context, p place, protocols ...string) (*conn, error) {
 	plain, err := t.DialContext(ctx, "tcp", p.address)
