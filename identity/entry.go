@@ -35,6 +35,9 @@ type Entry struct {
 	// and tell callers apart: nothing else of the request is (but for Host).
 	// None means Authorization, which basic passes on in any case.
 	Credentials []string
+	// Parameters are the parameters of the request's query that are passed on and
+	// tell callers apart beside them (whoami). None by default.
+	Parameters []string
 
 	// JWKS is the key set of a jwt's issuer: a path at the upstream, or an
 	// absolute URL. Either it or Keys is set.

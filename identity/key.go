@@ -63,7 +63,7 @@ func (k apiKey) ask(r *http.Request) *Question {
 	q := k.lookup.question(r)
 	q.name = k.pseudonym(value)
 	if k.query != "" {
-		q.query = url.Values{k.query: {value}}.Encode()
+		q.inQuery(url.Values{k.query: {value}})
 	}
 	return &Question{inquiry: q}
 }
@@ -71,22 +71,32 @@ func (k apiKey) ask(r *http.Request) *Question {
 // find answers the request's API key, or "". Two of them are refused, and so is
 // a query that readers differ over: which key the upstream took would be a guess.
 func (k apiKey) find(r *http.Request) (string, error) {
+	if k.header == "" {
+		return parameter(r, k.query)
+	}
 	var values []string
-	if k.header != "" {
-		for name, v := range r.Header {
-			if sameHeader(name, k.header) {
-				values = append(values, v...)
-			}
-		}
-		if len(values) == 1 && len(r.Header[k.header]) == 0 && values[0] != "" {
-			return "", errors.New("the API key's header is misspelt")
-		}
-	} else {
-		parsed, err := url.ParseQuery(r.URL.RawQuery)
-		if values = parsed[k.query]; err != nil && (len(values) > 0 || strings.Contains(r.URL.RawQuery, k.query)) {
-			return "", errors.New("the query with the API key is malformed")
+	for name, v := range r.Header {
+		if sameHeader(name, k.header) {
+			values = append(values, v...)
 		}
 	}
+	if len(values) == 1 && len(r.Header[k.header]) == 0 && values[0] != "" {
+		return "", errors.New("the API key's header is misspelt")
+	}
+	return oneOf(values)
+}
+
+// parameter answers the credential in a parameter of the query, or "".
+func parameter(r *http.Request, name string) (string, error) {
+	parsed, err := url.ParseQuery(r.URL.RawQuery)
+	values := parsed[name]
+	if err != nil && (len(values) > 0 || strings.Contains(r.URL.RawQuery, name)) {
+		return "", errors.New("the query with the API key is malformed")
+	}
+	return oneOf(values)
+}
+
+func oneOf(values []string) (string, error) {
 	values = slices.DeleteFunc(values, func(v string) bool { return v == "" })
 	switch len(values) {
 	case 0:

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -79,6 +80,7 @@ type looked struct {
 	forwarded   forwarded
 	credentials [][]string // values of each of the probe's credential headers
 	query       string     // the credentials that stand in the query, encoded
+	parameters  [][]string // their values
 	name        string     // what a lookup that reads no body answers
 }
 
@@ -88,6 +90,14 @@ func (l *lookup) question(r *http.Request) *looked {
 		q.credentials[i] = slices.Clone(r.Header[name])
 	}
 	return q
+}
+
+// inQuery adds credentials that stand in the query.
+func (q *looked) inQuery(parameters url.Values) {
+	q.query = parameters.Encode() // sorted by name
+	for _, values := range parameters {
+		q.parameters = append(q.parameters, values)
+	}
 }
 
 func (q *looked) answer(ctx context.Context) (Caller, error) {
@@ -152,7 +162,7 @@ func (l *lookup) fetch(key cacheKey, q *looked, forgotten *atomic.Bool) (caller 
 		user = q.name
 	}
 	caller = Caller{User: user}
-	l.known.put(key, caller, expiryOf(q.credentials))
+	l.known.put(key, caller, expiryOf(slices.Concat(q.credentials, q.parameters)))
 	if forgotten.Load() { // after put: whoever says so next removes it
 		l.known.remove(key)
 	}

@@ -3,13 +3,17 @@ package identity
 import (
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/tidwall/gjson"
 )
 
 // whoami asks the upstream who the caller is, with the caller's own
 // credentials. It is responsible where there are any.
-type whoami struct{ lookup *lookup }
+type whoami struct {
+	lookup     *lookup
+	parameters []string
+}
 
 func newWhoami(o Options, entry Entry) (resolver, error) {
 	if entry.User == "" {
@@ -22,14 +26,26 @@ func newWhoami(o Options, entry Entry) (resolver, error) {
 		return nil, errors.New("a body is JSON, and goes with post")
 	}
 	made, err := newLookup(o, entry, func(body []byte) (string, error) { return userAt(body, entry.User) })
-	return whoami{made}, err
+	return whoami{made, entry.Parameters}, err
 }
 
 func (w whoami) ask(r *http.Request) *Question {
-	if !w.lookup.concerns(r.Header) {
+	passed := url.Values{}
+	for _, name := range w.parameters {
+		value, err := parameter(r, name)
+		if err != nil {
+			return &Question{err: unauthenticated(err.Error())}
+		}
+		if value != "" {
+			passed.Set(name, value)
+		}
+	}
+	if len(passed) == 0 && !w.lookup.concerns(r.Header) {
 		return nil
 	}
-	return &Question{inquiry: w.lookup.question(r)}
+	q := w.lookup.question(r)
+	q.inQuery(passed)
+	return &Question{inquiry: q}
 }
 
 // userAt reads the user from a JSON document: a string, or an integer, whose

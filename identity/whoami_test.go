@@ -190,6 +190,38 @@ func TestATextThatLooksLikeJSONNamesNobody(t *testing.T) {
 	}
 }
 
+func TestWhoamiPassesOnTheParametersThatItNames(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		answerJSON(http.StatusOK, `{"id":"`+r.URL.Query().Get("access_token")+r.Header.Get("Authorization")+`"}`)(w, r)
+	})
+	c := u.chain(t, Options{Entries: []Entry{
+		{Kind: KindWhoami, Get: "/me?fields=id", User: "id", Parameters: []string{"access_token", "sig"}}, guest,
+	}})
+	ask := func(query string, headers ...string) *http.Request {
+		r := request(headers...)
+		r.URL.RawQuery = query
+		return r
+	}
+	wantUser(t, c, ask("x=1&access_token=t-1"), "t-1")
+	if r := u.lastRequest(); r.URL.RawQuery != "fields=id&access_token=t-1" {
+		t.Errorf("the upstream was asked %s", r.URL)
+	}
+	wantUser(t, c, ask("access_token=t%2D1&x=2"), "t-1") // known already
+	u.wantLookups(t, 1)
+	wantUser(t, c, ask("access_token=t-2"), "t-2")
+	wantUser(t, c, ask("access_token=t-1&sig=s"), "t-1") // another question
+	wantUser(t, c, ask("access_token=t-1", "Authorization", "x"), "t-1x")
+	wantUser(t, c, ask("", "Authorization", "x"), "x")
+	u.wantLookups(t, 5)
+	for _, query := range []string{"", "x=1", "access_token=", "ACCESS_TOKEN=t-1"} {
+		wantUser(t, c, ask(query), "guest")
+	}
+	for _, query := range []string{"access_token=t-1&access_token=t-2", "access_token=%zz", "a=%zz&access_token=t-1"} {
+		wantError(t, c, ask(query), ErrUnauthenticated)
+	}
+	u.wantLookups(t, 5)
+}
+
 func FuzzUserAt(f *testing.F) {
 	f.Add([]byte(`{"id":"ann"}`))
 	f.Add([]byte(`{"id":9007199254740993}`))

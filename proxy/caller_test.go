@@ -211,6 +211,7 @@ func (panicking) Strict(int) bool                           { return false }
 func (panicking) FetchBefore(*rules.Exchange) []rules.Fetch { return nil }
 func (panicking) FetchAfter(*rules.Exchange) []rules.Fetch  { return nil }
 func (panicking) Credentials() []string                     { return nil }
+func (panicking) Parameters() []string                      { return nil }
 func (p panicking) Split() (now, later matcher)             { return p, nil }
 func (panicking) Derive(*rules.Exchange) []rules.Result     { panic("derive") }
 

@@ -19,6 +19,7 @@ type matcher interface {
 	FetchBefore(x *rules.Exchange) []rules.Fetch
 	FetchAfter(x *rules.Exchange) []rules.Fetch
 	Credentials() []string
+	Parameters() []string
 	Derive(x *rules.Exchange) []rules.Result
 	Split() (now, later matcher)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/hookproxy/hookproxy/rules"
@@ -67,6 +68,7 @@ func (p *Proxy) fetchRequest(x *exchange, match matcher, w rules.Fetch) *http.Re
 	*r.URL = *at
 	mount := x.ruling.mountOf(at)
 	p.upstream.direct(r.URL, at, http.MethodGet, mount)
+	r.URL.RawQuery = withParameters(at.RawQuery, x.inbound.URL.RawQuery, match.Parameters())
 	for _, name := range match.Credentials() {
 		if values := x.inbound.Header[name]; len(values) > 0 {
 			r.Header[name] = append([]string(nil), values...)
@@ -80,6 +82,22 @@ func (p *Proxy) fetchRequest(x *exchange, match matcher, w rules.Fetch) *http.Re
 	p.setPrefix(told, x.ruling, mount)
 	x.ruling.strip(r)
 	return r
+}
+
+// withParameters adds those of the caller's parameters to a query, as they were
+// written, that names name and the query lacks.
+func withParameters(query, from string, names []string) string {
+	if len(names) == 0 || from == "" {
+		return query
+	}
+	there, _ := url.ParseQuery(query)
+	for pair := range strings.SplitSeq(from, "&") {
+		written, _, _ := strings.Cut(pair, "=")
+		if name, err := url.QueryUnescape(written); err == nil && slices.Contains(names, name) && !there.Has(name) {
+			query = strings.TrimPrefix(query+"&"+pair, "&")
+		}
+	}
+	return query
 }
 
 // fetchURL answers where a resource is, in the clients' terms: without the

@@ -174,7 +174,8 @@ func (m *Match) Split() (now, later *Match) {
 	if !m.some(func(o *options) bool { return o.fetch.later }) {
 		return m, nil
 	}
-	now, later = new(Match), &Match{credentials: m.credentials}
+	now = &Match{credentials: m.credentials, parameters: m.parameters}
+	later = &Match{credentials: m.credentials, parameters: m.parameters}
 	for _, h := range m.hits {
 		if h.rule.options.fetch.later {
 			later.hits = append(later.hits, h)
@@ -182,7 +183,6 @@ func (m *Match) Split() (now, later *Match) {
 			now.hits = append(now.hits, h)
 		}
 	}
-	now.credentials = m.credentials
 	if len(now.hits) == 0 {
 		now = nil
 	}
@@ -192,6 +192,9 @@ func (m *Match) Split() (now, later *Match) {
 // Credentials answers the request headers by which the API knows its callers,
 // as far as rules.yaml tells: what a fetch in a caller's name has to carry.
 func (m *Match) Credentials() []string { return m.credentials }
+
+// Parameters answers the query parameters that do the same.
+func (m *Match) Parameters() []string { return m.parameters }
 
 // beforeTarget is where the resource is before the request.
 func (sc scene) beforeTarget() Fetch {

@@ -42,6 +42,7 @@ type File struct {
 	about       map[string]EventAbout // by the event's name
 	matching    matchSettings
 	credentials []string // see Match.Credentials
+	parameters  []string // see Match.Parameters
 	index       index
 	literals    map[string]bool // segments of the rules' paths that have no parameters
 }
@@ -65,6 +66,8 @@ type Resolver struct {
 	User string
 	// Credentials are the only request headers that whoami passes on.
 	Credentials []string
+	// Query are the only parameters of the request's query that whoami passes on.
+	Query []string
 	// Key says where an API key stands, and what becomes of it (key); nil
 	// otherwise. Get is then the path that verifies it.
 	Key *KeySettings

@@ -205,6 +205,7 @@ func FuzzJSONPath(f *testing.F) {
 	f.Add(`a\.b`, `{"a.b":1}`)
 	f.Add("a", `{"\u0061":[]}`)
 	f.Add("0", `"[0"`) // gjson finds something there
+	f.Add("a.00", `{"a":[1]}`)
 	f.Fuzz(func(t *testing.T, path, raw string) {
 		parsed, err := parseJSONPath(path)
 		root := gjson.Parse(raw)

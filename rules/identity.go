@@ -223,6 +223,25 @@ func (r Resolver) Headers() []string {
 	return r.Credentials
 }
 
+// Parameters answers the query parameters that clients send to be known by this
+// resolver.
+func (r Resolver) Parameters() []string {
+	if r.Key != nil && r.Key.Query != "" {
+		return []string{r.Key.Query}
+	}
+	return r.Query
+}
+
+// parameters answers the query parameters that tell callers apart at the API.
+func parameters(resolvers []Resolver) []string {
+	var names []string
+	for _, r := range resolvers {
+		names = append(names, r.Parameters()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // isCredential reports whether a header holds what must never be stored.
 func isCredential(header string) bool {
 	return slices.Contains([]string{

@@ -105,16 +105,17 @@ func (path jsonPath) find(value gjson.Result) (found gjson.Result, ambiguous boo
 }
 
 func element(array gjson.Result, key string) (found gjson.Result) {
-	index, err := strconv.Atoi(key)
-	if err != nil || index < 0 || strconv.Itoa(index) != key {
+	index, err := strconv.ParseUint(key, 10, 31) // which takes no sign; leading zeros are gjson's too
+	if err != nil {
 		return gjson.Result{}
 	}
 	array.ForEach(func(_, v gjson.Result) bool {
 		if index == 0 {
 			found = v
+			return false
 		}
 		index--
-		return index >= 0
+		return true
 	})
 	return found
 }

@@ -9,6 +9,7 @@ import (
 type Match struct {
 	hits        []hit
 	credentials []string
+	parameters  []string
 }
 
 // hit is one rule with what the path says for its parameters.
@@ -34,7 +35,7 @@ func (f *File) Match(method, escapedPath string) *Match {
 		return nil
 	}
 	slices.SortFunc(c.found, func(a, b *Rule) int { return cmp.Compare(a.order, b.order) })
-	m := &Match{hits: make([]hit, len(c.found)), credentials: f.credentials}
+	m := &Match{hits: make([]hit, len(c.found)), credentials: f.credentials, parameters: f.parameters}
 	for i, rule := range c.found {
 		m.hits[i] = hit{rule, rule.template.capture(c), suffix}
 	}

@@ -250,7 +250,7 @@ func TestTheExampleParsesWithAndWithoutEachOfItsOptions(t *testing.T) {
 	plain, blocks := example(t, func(int) bool { return false })
 	few := len(parsed(t, plain).Rules)
 	all, _ := example(t, func(int) bool { return true })
-	const resolvers = 9 // all of them but the first in blocks of their own
+	const resolvers = 10 // all of them but the first in blocks of their own
 	if file := parsed(t, all); len(file.Identity) != resolvers || len(file.Rules) < few+blocks-(resolvers-1) {
 		t.Errorf("%d resolvers and %d rules with every option written out", len(file.Identity), len(file.Rules))
 	}

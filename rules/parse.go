@@ -45,7 +45,8 @@ func Parse(name string, source []byte) (*File, error) {
 	if len(p.mistakes) > 0 {
 		return nil, p.mistakes.sorted()
 	}
-	file.index, file.credentials = newIndex(file.Rules), credentials(file.Identity)
+	file.index = newIndex(file.Rules)
+	file.credentials, file.parameters = credentials(file.Identity), parameters(file.Identity)
 	file.literals, file.Observing = literalsOf(file.Rules), p.observing
 	return file, nil
 }

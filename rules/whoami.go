@@ -14,6 +14,7 @@ var whoamiSection = section{
 		{"body", anyText, "The JSON text that is posted.", nil},
 		{"user", jsonPathKind, "Where in the answer the user stands, such as id or account.id.", defaultWhoamiUser},
 		{"credentials", several{headerKind}, "The only headers that are passed on.", defaultCredential},
+		{"query", several{anyText}, "The only query parameters that are passed on, such as api_key; none by default.", nil},
 		{"ca", anyText, "A file of PEM certificates that vouch for the URL's server.", nil},
 	},
 }
@@ -43,6 +44,12 @@ func (p *parser) whoami(n *yaml.Node, r *Resolver) {
 		r.Credentials = nil
 		for _, item := range p.list(value, "identity.whoami.credentials") {
 			r.Credentials = append(r.Credentials, p.headerName(item, "identity.whoami.credentials"))
+		}
+	}
+	if value := fields["query"]; value != nil {
+		for _, item := range p.list(value, "identity.whoami.query") {
+			name, _ := p.text(item, "identity.whoami.query", "the name of a query parameter, such as api_key")
+			r.Query = append(r.Query, name)
 		}
 	}
 }

@@ -12,7 +12,8 @@ func identityEntries(file *rules.File) []identity.Entry {
 	entries := make([]identity.Entry, len(file.Identity))
 	for i, r := range file.Identity {
 		entries[i] = identity.Entry{
-			Kind: r.Kind, Header: r.Header, Get: r.Get, Post: r.Post, Body: r.Body, CA: r.CA, User: r.User, Credentials: r.Credentials,
+			Kind: r.Kind, Header: r.Header, Get: r.Get, Post: r.Post, Body: r.Body, CA: r.CA, User: r.User,
+			Credentials: r.Credentials, Parameters: r.Query,
 		}
 		if r.JWT != nil {
 			addToken(&entries[i], r.JWT)
@@ -47,9 +48,7 @@ func credentialHeaders(file *rules.File) []string {
 func credentialParameters(file *rules.File) []string {
 	var names []string
 	for _, r := range file.Identity {
-		if r.Key != nil && r.Key.Query != "" {
-			names = append(names, r.Key.Query)
-		}
+		names = append(names, r.Parameters()...)
 	}
 	return names
 }

@@ -66,9 +66,10 @@ func TestCredentialsAreNeverLoggedSpooledOrStored(t *testing.T) {
 		proxy := start(t, "--upstream", api, "--redis", "redis://"+server.Addr, "--spool", spool, "--log-level", "debug", "--rules", writeRules(t, `
 identity:
   - basic: /me
-  - whoami: {get: /me, user: id, credentials: [Authorization, Cookie, X-Api-Key]}
+  - whoami: {get: /me, user: id, credentials: [Authorization, Cookie, X-Api-Key], query: [access_token, api_key]}
   - key: {query: api_key, secret: {env: HOOKPROXY_TEST_KEY_SECRET}, verify: /me}
 resources: {contact: /contacts}
+rules: [{on: POST /contacts, emit: contact.seen, fetch: {after: "/contacts/{response.body.id}"}}]
 `))
 		create := func(credentials http.Header) {
 			t.Helper()

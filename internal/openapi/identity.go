@@ -30,8 +30,12 @@ func (p *planner) whoami(spec *openapi3.T, mount string) (lines []string) {
 		get, user = strings.TrimSuffix(mount, "/")+read.path, p.userIn(read)
 	}
 	entry := fmt.Sprintf("- whoami: {get: %s, user: %s", quote(get), quote(user))
-	if headers := credentialHeaders(spec); len(headers) > 0 {
+	headers, parameters := credentials(spec)
+	if len(headers) > 0 && !slices.Equal(headers, []string{"Authorization"}) { // the default
 		entry += ", credentials: [" + strings.Join(headers, ", ") + "]"
+	}
+	if len(parameters) > 0 {
+		entry += ", query: [" + strings.Join(parameters, ", ") + "]"
 	}
 	return append(lines, entry+"}")
 }
@@ -74,35 +78,43 @@ func wordsBefore(r route, end string) bool {
 	return slices.ContainsFunc(before, func(w word) bool { return !w.prefix })
 }
 
-// credentialHeaders answers the headers that callers show who they are by, or
-// none where it is Authorization alone, which is the default.
-func credentialHeaders(spec *openapi3.T) []string {
-	var headers []string
+// credentials answers the headers and query parameters that callers show who they
+// are by.
+func credentials(spec *openapi3.T) (headers, parameters []string) {
 	if spec.Components == nil {
-		return nil
+		return nil, nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(spec.Components.SecuritySchemes)) {
-		ref := spec.Components.SecuritySchemes[name]
+	schemes := spec.Components.SecuritySchemes
+	for _, name := range slices.Sorted(maps.Keys(schemes)) {
+		ref := schemes[name]
 		if ref == nil || ref.Value == nil {
 			continue
 		}
 		header := "Authorization"
-		if scheme := ref.Value; scheme.Type == "apiKey" {
-			switch {
-			case scheme.In == "cookie":
-				header = "Cookie"
-			case scheme.In != "header" || !nameable.MatchString(scheme.Name):
-				continue
-			default:
-				header = http.CanonicalHeaderKey(scheme.Name)
-			}
+		switch scheme := ref.Value; {
+		case scheme.Type != "apiKey":
+		case scheme.In == "cookie":
+			header = "Cookie"
+		case !nameable.MatchString(scheme.Name):
+			continue
+		case scheme.In == "query":
+			parameters = append(parameters, scheme.Name)
+			continue
+		default:
+			header = http.CanonicalHeaderKey(scheme.Name)
 		}
-		if !slices.Contains(headers, header) {
-			headers = append(headers, header)
+		headers = append(headers, header)
+	}
+	return unique(headers), unique(parameters)
+}
+
+// unique keeps the first of each.
+func unique(names []string) []string {
+	var all []string
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
 		}
 	}
-	if slices.Equal(headers, []string{"Authorization"}) {
-		return nil
-	}
-	return headers
+	return all
 }

@@ -107,6 +107,9 @@ func TestRulesSayWhatTheDocumentSays(t *testing.T) {
 			[]string{"#? - on: POST /chats", "a stream, which is never captured"}},
 		{"a text cannot end its comment", one("/a", `{post: {summary: "x\nrules: []\u2028y\u0085z", responses: `+okJSON+`}}`), []string{"  # x rules: [] y z\n"}},
 		{"what no rule can match is left out", one("/a?action=b", `{post: {responses: `+okJSON+`}}`), []string{"# Left out: POST /a?action=b; on: expected a path only"}},
+		{"callers are known by what the document says", one("/a", `{post: {responses: `+okJSON+`}}`) +
+			"components: {securitySchemes: {a: {type: apiKey, in: query, name: api_key}, b: {type: apiKey, in: header, name: x-key}, c: {type: apiKey, in: cookie, name: sid}}}\n",
+			[]string{"- whoami: {get: /me, user: id, credentials: [X-Key, Cookie], query: [api_key]}"}},
 		{"what is served elsewhere waits", one("/up", `{servers: [{url: "https://up.example"}], post: {responses: `+okJSON+`}}`) + `  /down: {post: {responses: ` + okJSON + "}}\n  /in: {post: {responses: " + okJSON + "}}\n",
 			[]string{"#? - on: POST /up", "at https://up.example", "  - on: POST /down"}},
 	}
