@@ -106,7 +106,6 @@ func BenchmarkOverSockets(b *testing.B) {
 			o := Options{Upstream: upstream}
 			p := benchProxy(b, 10)
 			p.upstream, p.transport = newUpstream(upstream), newStand(b, &o).proxy.transport
-			p.reverse = p.newReverseProxy()
 			server := httptest.NewServer(p)
 			b.Cleanup(server.Close)
 			client := newClient(b, NewTransport(TransportOptions{NetHTTP: true}))

@@ -4,7 +4,7 @@ import "sync"
 
 const bufferSize = 32 << 10
 
-// buffers lends ReverseProxy what it copies bodies with. Arrays are pooled, not
+// buffers lends what bodies are copied with. Arrays are pooled, not
 // slices: putting a slice into a sync.Pool allocates its header.
 type buffers struct{ pool sync.Pool }
 

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 
@@ -143,7 +142,7 @@ func (c *capture) begin(client context.Context, p *Proxy, x *exchange) context.C
 	if c.question != nil {
 		p.startAsking(c.question, client)
 	}
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { c.sent.Store(true) }})
+	return ctx
 }
 
 // isWrite tells methods that may change something (RFC 9110 §9.2.1).

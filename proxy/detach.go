@@ -20,10 +20,6 @@ type detachments struct {
 
 // detachment is the bond between a client and its request at the upstream,
 // which may be loosened while the outcome is open.
-//
-// It is a cancellable context: given one without a Done channel, as
-// context.WithoutCancel makes, ReverseProxy falls back to CloseNotifier and
-// ends the request with its client all the same.
 type detachment struct {
 	group  *detachments
 	cancel context.CancelFunc

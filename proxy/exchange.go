@@ -38,6 +38,7 @@ type exchange struct {
 	body    *requestBody          // nil: the request has none
 	broken  atomic.Pointer[error] // why reading the request's body failed
 	capture *capture              // nil: no rule matches
+	relay   relay
 }
 
 // enter has Wait wait for the exchange, until it leaves.
@@ -54,8 +55,6 @@ func (x *exchange) leave() {
 }
 
 type exchangeKey struct{}
-
-func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
 
 // Forwards reports, for a Transport, whether a request with this context is a
 // client's on its way to the API; else it is the proxy's own, a fetch.
@@ -102,8 +101,8 @@ func (x *exchange) closeIfDue() {
 }
 
 // flush sends what the upstream had said before it broke off. net/http drops
-// what it still buffers when a handler panics, which is how ReverseProxy ends
-// such a response; without us the client would have seen it.
+// what it still buffers when a handler panics, which is how relay ends such a
+// response; without us the client would have seen it.
 func (x *exchange) flush() {
 	if x.answered && !x.complete {
 		_ = http.NewResponseController(x.writer).Flush() // the client may be what has gone

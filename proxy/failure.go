@@ -27,7 +27,7 @@ type failure struct {
 // about as long as a store takes to come back.
 const retryAfter = "5"
 
-// failureOf is the ladder from an error of ReverseProxy's to an answer.
+// failureOf is the ladder from an error on the way to the upstream to an answer.
 func failureOf(x *exchange, err error) failure {
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -52,8 +52,7 @@ func isTimeout(err error) bool {
 }
 
 // handleError answers for an upstream that did not.
-func (p *Proxy) handleError(_ http.ResponseWriter, out *http.Request, err error) {
-	x := exchangeOf(out.Context())
+func (p *Proxy) handleError(x *exchange, err error) {
 	if x.capture.sentInVain() && x.status == 0 && x.bodyError() == nil && isWrite(x.inbound.Method) {
 		p.metrics.outcomeUnknown.Inc()
 		x.capture.result = "outcome_unknown"

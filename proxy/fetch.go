@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -77,9 +76,9 @@ func (p *Proxy) fetchRequest(x *exchange, match matcher, w rules.Fetch) *http.Re
 	if accept := x.inbound.Header.Get("Accept"); strings.Contains(accept, "json") {
 		r.Header.Set("Accept", accept) // some APIs choose their version by it
 	}
-	told := &httputil.ProxyRequest{In: x.inbound, Out: r}
-	p.setForwarded(told)
-	p.setPrefix(told, x.ruling, mount)
+	trusted := p.trusts(x.inbound.RemoteAddr)
+	setForwarded(x.inbound, r.Header, trusted)
+	x.ruling.setPrefix(x.inbound, r.Header, mount, trusted)
 	x.ruling.strip(r)
 	return r
 }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"maps"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"strings"
 )
@@ -18,63 +17,42 @@ const (
 	forwardedPrefix = "X-Forwarded-Prefix"
 )
 
-// setForwarded tells the upstream where the request came from. ReverseProxy
-// has removed what the client said about it; that comes back only from a
-// trusted proxy. It runs after the hop-by-hop headers are gone, so that
-// "Connection: X-Forwarded-For" takes nothing away.
-func (p *Proxy) setForwarded(pr *httputil.ProxyRequest) {
-	trusted := p.trusts(pr.In.RemoteAddr)
-	if !trusted {
-		dropLookalikes(pr.Out.Header)
-	}
-	if trusted {
-		keep(pr, forwardedHeader)
-		keep(pr, forwardedFor)
-	}
-	pr.SetXForwarded()
-	if trusted {
-		keep(pr, forwardedHost)
-		keep(pr, forwardedProto)
-	}
-}
-
 // setPrefix tells the upstream of the mount that it gets no more. Where mounts are
 // left out, nobody but a trusted proxy may say so: APIs make links by it.
-func (p *Proxy) setPrefix(pr *httputil.ProxyRequest, by *ruling, mount string) {
-	if !by.strips {
+func (r *ruling) setPrefix(in *http.Request, out http.Header, mount string, trusted bool) {
+	if !r.strips {
 		return
 	}
 	before := ""
-	if p.trusts(pr.In.RemoteAddr) {
-		before = strings.TrimSuffix(pr.In.Header.Get(forwardedPrefix), "/")
+	if trusted {
+		before = strings.TrimSuffix(in.Header.Get(forwardedPrefix), "/")
 	} else {
-		maps.DeleteFunc(pr.Out.Header, func(name string, _ []string) bool {
+		maps.DeleteFunc(out, func(name string, _ []string) bool {
 			return strings.EqualFold(strings.ReplaceAll(name, "_", "-"), forwardedPrefix)
 		})
 	}
 	if mount != "" {
-		pr.Out.Header.Set(forwardedPrefix, before+mount)
+		out.Set(forwardedPrefix, before+mount)
 	}
 }
 
-func keep(pr *httputil.ProxyRequest, name string) {
-	if values := pr.In.Header[name]; len(values) > 0 {
-		pr.Out.Header[name] = values
-	}
-}
-
-// dropLookalikes removes X_Forwarded_For and the like: CGI and its heirs write
-// "-" as "_", and cannot tell it from the header that we set.
-func dropLookalikes(h http.Header) {
-	for name := range h {
-		if strings.Contains(name, "_") && isForwarded(strings.ReplaceAll(name, "_", "-")) {
-			delete(h, name)
-		}
-	}
-}
-
+// isForwarded tells these, of a canonical name.
 func isForwarded(name string) bool {
-	return strings.EqualFold(name, forwardedFor) || strings.EqualFold(name, forwardedHost) || strings.EqualFold(name, forwardedProto)
+	switch name {
+	case forwardedHeader, forwardedFor, forwardedHost, forwardedProto:
+		return true
+	}
+	return false
+}
+
+// isLookalike tells X_Forwarded_For and the like: CGI and its heirs write "-" as
+// "_", and cannot tell it from the header that we set.
+func isLookalike(name string) bool {
+	if strings.IndexByte(name, '_') < 0 {
+		return false
+	}
+	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	return name != forwardedHeader && isForwarded(name)
 }
 
 // dropForwarded removes the same claims from an untrusted request's trailers:
@@ -83,10 +61,11 @@ func (p *Proxy) dropForwarded(trailer http.Header, remoteAddr string) {
 	if len(trailer) == 0 || p.trusts(remoteAddr) {
 		return
 	}
-	for _, name := range []string{forwardedHeader, forwardedFor, forwardedHost, forwardedProto, forwardedPrefix} {
-		delete(trailer, name)
+	for name := range trailer {
+		if isForwarded(name) || name == forwardedPrefix || isLookalike(name) {
+			delete(trailer, name)
+		}
 	}
-	dropLookalikes(trailer)
 }
 
 // trusts looks at the connection's own peer, never at what a header claims.

@@ -69,6 +69,9 @@ func (h *heldBody) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// Ready reports whether what is still to be read is here already.
+func (h *heldBody) Ready() bool { return h.omitted == "" }
+
 func (h *heldBody) give(b, data []byte) int {
 	if h.given >= len(data) {
 		return 0

@@ -186,7 +186,6 @@ func passing(b *testing.B, upstream *url.URL, o TransportOptions, log *slog.Logg
 	if log != nil {
 		p.log = log
 	}
-	p.reverse = p.newReverseProxy()
 	return p
 }
 

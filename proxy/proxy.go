@@ -5,10 +5,10 @@
 //	request ─► own path? ──► Own handler
 //	             │ no
 //	             ▼
-//	           match? ──no──► ReverseProxy ─────────────────────────────► client
+//	           match? ──no──► relay ────────────────────────────────────► client
 //	             │ yes                                                      ▲
 //	             ▼                                                          │
-//	           ReverseProxy ─► hold the response ─► derive ─► publish ─► let it go
+//	           relay ─► hold the response ─► derive ─► publish ─► let it go
 //
 // Whatever goes wrong on the way to an event, the API's own answer goes on.
 package proxy
@@ -19,9 +19,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -126,8 +126,9 @@ type Aside struct {
 type Proxy struct {
 	upstream       upstream
 	ruling         atomic.Pointer[ruling] // in force for requests that begin now
-	reverse        *httputil.ReverseProxy
+	buffers        *buffers
 	transport      http.RoundTripper
+	follows        bool // the transport looks for followers itself
 	publisher      Publisher
 	trusted        []netip.Prefix
 	detached       detachments
@@ -162,8 +163,8 @@ func New(o Options) (*Proxy, error) {
 		aside: o.Aside,
 	}
 	p.ruling.Store(o.Ruling.made())
-	p.transport = o.Transport
-	p.reverse = p.newReverseProxy()
+	p.transport, p.buffers = o.Transport, newBuffers()
+	_, p.follows = o.Transport.(*direct)
 	return p, nil
 }
 
@@ -226,7 +227,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refusal says what no origin server is asked for. CONNECT makes tunnels, and
 // we are no forward proxy (RFC 9110 §9.3.6); PRI begins the preface of HTTP/2
 // and is no request (RFC 9113 §3.4); "GET mailto:me HTTP/1.1" names
-// nothing that could be forwarded (RFC 9112 §3.2).
+// nothing that could be forwarded (RFC 9112 §3.2). And what is no protocol's name
+// is nothing to switch to.
 func refusal(r *http.Request) (failure, bool) {
 	switch {
 	case r.Method == http.MethodConnect:
@@ -235,6 +237,8 @@ func refusal(r *http.Request) (failure, bool) {
 		return failure{status: http.StatusNotImplemented, outcome: "refused", detail: "PRI is not supported."}, true
 	case r.URL.Opaque != "":
 		return failure{status: http.StatusBadRequest, outcome: "refused", detail: "The request target is not a path."}, true
+	case strings.ContainsFunc(r.Header.Get("Upgrade"), func(c rune) bool { return c < ' ' || c > '~' }):
+		return failure{status: http.StatusBadRequest, outcome: "refused", detail: "The Upgrade header names no protocol."}, true
 	}
 	return failure{}, false
 }

@@ -1,15 +1,18 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
 )
 
+var errBodyClosed = errors.New("the exchange is over, and with it its request's body")
+
 // watchBody puts a requestBody between the client and the transport.
 func (p *Proxy) watchBody(x *exchange, out *http.Request) {
-	body := &requestBody{ReadCloser: out.Body, x: x}
+	body := &requestBody{from: out.Body, x: x}
 	if x.inbound.ContentLength < 0 || len(x.inbound.Trailer) > 0 {
 		body.trailer = out.Trailer
 		if body.trailer == nil {
@@ -32,10 +35,11 @@ func (p *Proxy) watchBody(x *exchange, out *http.Request) {
 // notes why reading failed, which tells a broken client from a broken upstream;
 // keeps a copy where a rule reads it; and hands over trailers.
 type requestBody struct {
-	io.ReadCloser
-	x     *exchange
-	ended atomic.Bool  // all of it has been read
-	copy  *requestCopy // nil: nobody reads it
+	from   io.Reader // the server's, which closes it itself
+	x      *exchange
+	closed atomic.Bool
+	ended  atomic.Bool  // all of it has been read
+	copy   *requestCopy // nil: nobody reads it
 	// trailer is the outbound request's own map: the inbound one is written by
 	// net/http, maybe when the transport still looks at it. Nil: there are none.
 	trailer http.Header
@@ -43,7 +47,10 @@ type requestBody struct {
 }
 
 func (b *requestBody) Read(buffer []byte) (int, error) {
-	n, err := b.ReadCloser.Read(buffer)
+	if b.closed.Load() {
+		return 0, errBodyClosed
+	}
+	n, err := b.from.Read(buffer)
 	if b.copy != nil {
 		b.copy.add(buffer[:n], err == io.EOF)
 	}
@@ -55,6 +62,13 @@ func (b *requestBody) Read(buffer []byte) (int, error) {
 		b.x.broken.CompareAndSwap(nil, &err)
 	}
 	return n, err
+}
+
+// Close ends reading. The server's body stays open: closing it would first read
+// what a client that waits for a 100 has not sent.
+func (b *requestBody) Close() error {
+	b.closed.Store(true)
+	return nil
 }
 
 // passTrailers runs on the transport's own goroutine, before it writes them.

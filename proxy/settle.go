@@ -30,7 +30,7 @@ var errNotSafe = errors.New("the event could be put nowhere")
 // settle holds a matched exchange's response and returns when its events are
 // safe, or cannot be made so. Whatever happens, the response can go on, unless
 // it answers errNotSafe.
-func (p *Proxy) settle(x *exchange, res *http.Response) (err error) {
+func (p *Proxy) settle(x *exchange, out *http.Request, res *http.Response) (err error) {
 	c := x.capture
 	defer c.settled()
 	defer p.survive("derive", func() {
@@ -49,7 +49,7 @@ func (p *Proxy) settle(x *exchange, res *http.Response) (err error) {
 		}
 		return nil
 	}
-	f := p.finished(x, res, c.hold(res))
+	f := p.finished(x, out, res, c.hold(res))
 	now, later := c.match.Split()
 	if later != nil && !p.fetchLater(f, later) {
 		now, later = c.match, nil
@@ -92,8 +92,8 @@ type finished struct {
 	time     time.Time
 }
 
-func (p *Proxy) finished(x *exchange, res *http.Response, body *heldBody) *finished {
-	c, out := x.capture, res.Request
+func (p *Proxy) finished(x *exchange, out *http.Request, res *http.Response, body *heldBody) *finished {
+	c := x.capture
 	f := &finished{x: x, exchange: c.exchange, question: c.question, time: time.Now()}
 	sent, unsent := c.request.take(out.Header)
 	decoded, omitted := body.decoded(c, res.Header)

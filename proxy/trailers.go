@@ -6,22 +6,14 @@ import (
 	"net/http"
 )
 
-// apart keeps a matched exchange's response as ReverseProxy sees it apart from
-// the one that the transport goes on writing to: it adds trailers when the body
-// ends, and a captured body may end on another goroutine, at any time.
-type apart struct{ http.RoundTripper }
-
-// RoundTrip answers a copy of the response to a matched request.
-func (t apart) RoundTrip(r *http.Request) (*http.Response, error) {
-	res, err := t.RoundTripper.RoundTrip(r)
-	x := exchangeOf(r.Context())
-	if err != nil || x.capture == nil || res.StatusCode == http.StatusSwitchingProtocols {
-		return res, err
-	}
+// apart answers the response as relay may see it, apart from the one that the
+// transport goes on writing to: it adds trailers when the body ends, and a
+// captured body may end on another goroutine, at any time.
+func (c *capture) apart(res *http.Response) *http.Response {
 	seen := *res
 	seen.Trailer = maps.Clone(res.Trailer)
-	x.capture.trailers = func() { seen.Trailer = res.Trailer }
-	return &seen, nil
+	c.trailers = func() { seen.Trailer = res.Trailer }
+	return &seen
 }
 
 // trailed is a body that is let through as it comes, with its trailers.
@@ -29,6 +21,9 @@ type trailed struct {
 	io.ReadCloser
 	atEnd func()
 }
+
+// Ready is the body's own.
+func (t trailed) Ready() bool { return isReady(t.ReadCloser) }
 
 func (t trailed) Read(b []byte) (int, error) {
 	n, err := t.ReadCloser.Read(b)

@@ -114,7 +114,7 @@ func (t *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 		http2 = prefers
 	}
 	if http2.(bool) {
-		return t.http2.RoundTrip(r) // which falls back to HTTP/1.1 of its own
+		return t.http2.RoundTrip(traced(r)) // which falls back to HTTP/1.1 of its own
 	}
 	res, err := t.http1.RoundTrip(r)
 	if err != nil {

@@ -42,6 +42,13 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Ready reports whether the whole rest can be read without waiting. It is for the
+// goroutine that reads.
+func (b *body) Ready() bool {
+	in, ok := b.in.(*lengthBody)
+	return ok && in.left <= int64(in.r.Buffered())
+}
+
 // Close ends the connection if the body has not been read to its end: what is
 // left of it may be anything, and take any time.
 func (b *body) Close() error {

@@ -150,5 +150,3 @@ func parseField(line string) (name, value string, err error) {
 	}
 	return name, trim(line[colon+1:]), nil
 }
-
-func mimeHeader(h http.Header) textproto.MIMEHeader { return textproto.MIMEHeader(h) }

@@ -28,8 +28,6 @@ import (
 
 // Transport is an http.RoundTripper for http and https URLs. Its fields are read
 // when a request is sent, and must not be changed after the first.
-//
-// Of httptrace's hooks it calls WroteHeaders, Got100Continue and Got1xxResponse.
 type Transport struct {
 	// DialContext connects. Required.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
@@ -61,6 +59,19 @@ type Transport struct {
 
 	idle pool
 }
+
+// Follower is told how a request fares, on the goroutine that sends it. It does
+// what httptrace would, for less.
+type Follower interface {
+	// WroteHeaders says that the request's head is with the upstream.
+	WroteHeaders()
+	// Early brings an interim response, but for a 101. An error ends the request.
+	Early(status int, header http.Header) error
+}
+
+// FollowerKey is the key in a request's context under which RoundTrip looks for
+// its Follower.
+type FollowerKey struct{}
 
 // RoundTrip implements http.RoundTripper. The response's Body must be closed; it
 // closes the connection if it has not been read to its end.

@@ -3,7 +3,6 @@ package http1
 import (
 	"context"
 	"net/http"
-	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,10 +13,10 @@ import (
 // The two directions end on their own. The last to end decides what becomes of
 // the connection: it is kept only if both ended as they should.
 type turn struct {
-	t     *Transport
-	c     *conn
-	o     *outgoing
-	trace *httptrace.ClientTrace // nil: nobody follows it
+	t        *Transport
+	c        *conn
+	o        *outgoing
+	follower Follower // nil: nobody follows it
 	// uncut lets go of the request's context, whose end cuts the connection. It
 	// answers false where that has happened.
 	uncut func() bool
@@ -33,7 +32,8 @@ type turn struct {
 
 func newTurn(t *Transport, c *conn, o *outgoing) *turn {
 	c.wrote, c.read = false, false
-	x := &turn{t: t, c: c, o: o, trace: httptrace.ContextClientTrace(o.r.Context())}
+	x := &turn{t: t, c: c, o: o}
+	x.follower, _ = o.r.Context().Value(FollowerKey{}).(Follower)
 	x.uncut = context.AfterFunc(o.r.Context(), c.cut)
 	x.directions.Store(1)
 	return x
@@ -116,8 +116,8 @@ func (x *turn) stopClock() {
 }
 
 func (x *turn) wroteHeaders() {
-	if x.trace != nil && x.trace.WroteHeaders != nil {
-		x.trace.WroteHeaders()
+	if x.follower != nil {
+		x.follower.WroteHeaders()
 	}
 }
 
@@ -125,12 +125,9 @@ func (x *turn) wroteHeaders() {
 func (x *turn) early(h *head) error {
 	if h.status == http.StatusContinue {
 		x.goOn(true)
-		if x.trace != nil && x.trace.Got100Continue != nil {
-			x.trace.Got100Continue()
-		}
 	}
-	if x.trace != nil && x.trace.Got1xxResponse != nil {
-		return x.trace.Got1xxResponse(h.status, mimeHeader(h.header))
+	if x.follower != nil {
+		return x.follower.Early(h.status, h.header)
 	}
 	return nil
 }

@@ -4,12 +4,11 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httptrace"
-	"net/textproto"
 	"os"
 	"strings"
 	"testing"
@@ -242,23 +241,26 @@ func TestABodyThatWaitsForA100IsSentWhenNoneComes(t *testing.T) {
 
 func TestInterimResponsesAreTold(t *testing.T) {
 	s, transport := serving(t, answering("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"+okAnswer)), newTransport(t)
-	var told []int
-	wrote := 0
+	var f follower
 	r := request(t, "GET", s.url, nil)
-	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		WroteHeaders: func() { wrote++ },
-		Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
-			told = append(told, code)
-			if code == http.StatusEarlyHints && h.Get("Link") != "</x>" {
-				t.Errorf("told %v", h)
-			}
-			return nil
-		},
-	}))
+	r = r.WithContext(context.WithValue(r.Context(), FollowerKey{}, &f))
 	mustDo(t, transport, r, "200 OK: ok")
-	if len(told) != 2 || told[0] != 103 || told[1] != 100 || wrote != 1 {
-		t.Errorf("told %v, wrote %d", told, wrote)
+	if len(f.told) != 2 || f.told[0] != "103 </x>" || f.told[1] != "100 " || f.wrote != 1 {
+		t.Errorf("told %q, wrote %d", f.told, f.wrote)
 	}
+}
+
+// follower remembers what it was told.
+type follower struct {
+	wrote int
+	told  []string // interim responses, by status and Link
+}
+
+func (f *follower) WroteHeaders() { f.wrote++ }
+
+func (f *follower) Early(status int, h http.Header) error {
+	f.told = append(f.told, fmt.Sprint(status, " ", h.Get("Link")))
+	return nil
 }
 
 func TestASwitchOfProtocolsGivesTheConnectionAway(t *testing.T) {

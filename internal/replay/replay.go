@@ -143,7 +143,7 @@ func (s *stage) play(ctx context.Context, i int) (Exchange, error) {
 	}
 	ctx, cancel := context.WithCancel(context.WithValue(ctx, turnKey{}, t)) // as net/http has it
 	defer cancel()
-	p.ServeHTTP(newNowhere(), r.WithContext(ctx))
+	serve(p, r.WithContext(ctx))
 	if err := p.Wait(ctx); err != nil { // for what is fetched behind the response
 		return x, err
 	}
@@ -153,6 +153,16 @@ func (s *stage) play(ctx context.Context, i int) (Exchange, error) {
 		x.Reason = s.reason(t)
 	}
 	return x, nil
+}
+
+// serve lets the proxy break off a response, as net/http's server does.
+func serve(p *proxy.Proxy, r *http.Request) {
+	defer func() {
+		if v := recover(); v != nil && v != http.ErrAbortHandler {
+			panic(v)
+		}
+	}()
+	p.ServeHTTP(newNowhere(), r)
 }
 
 func (o Outcome) position() string {
