@@ -21,8 +21,9 @@ const (
 // layers that it passes fill it in; the access log reads it at the end.
 type exchange struct {
 	writer  http.ResponseWriter
-	inbound *http.Request // as the server made it: its context ends with the client
-	path    string        // escaped, without the query
+	inbound *http.Request   // as the server made it
+	client  context.Context // ends with the client
+	path    string          // escaped, without the query
 	kind    string
 	started time.Time
 	ruling  *ruling // in force when it began
@@ -39,6 +40,9 @@ type exchange struct {
 	broken  atomic.Pointer[error] // why reading the request's body failed
 	capture *capture              // nil: no rule matches
 	relay   relay
+
+	conn     *clientConn // that attends the request; nil: net/http sees whether the client is there
+	presence presence    // client, where it does
 }
 
 // enter has Wait wait for the exchange, until it leaves.
@@ -54,6 +58,35 @@ func (x *exchange) leave() {
 	}
 }
 
+// attend finds out who sees the client leave.
+func (x *exchange) attend() {
+	x.client = x.inbound.Context()
+	conn, ok := x.client.Value(clientConnKey{}).(*clientConn)
+	if !ok || x.inbound.ProtoMajor != 1 { // an HTTP/2 connection has many clients' worth of streams
+		return
+	}
+	x.conn = conn
+	x.presence.Context = x.client
+	if conn.attendance.begin(&x.presence, x.started) {
+		x.client = &x.presence
+	}
+}
+
+// end is the exchange's, for all who still wait for its client.
+func (x *exchange) end() {
+	x.dismiss()
+	if x.client == &x.presence {
+		x.presence.leave()
+	}
+}
+
+// dismiss gives the connection back to net/http.
+func (x *exchange) dismiss() {
+	if x.conn != nil {
+		x.conn.attendance.end()
+	}
+}
+
 type exchangeKey struct{}
 
 // Forwards reports, for a Transport, whether a request with this context is a
@@ -63,7 +96,7 @@ func Forwards(ctx context.Context) bool { return ctx.Value(exchangeKey{}) != nil
 // clientGone reports whether the client has left, be it in the middle of its
 // own request.
 func (x *exchange) clientGone() bool {
-	if x.inbound.Context().Err() != nil {
+	if x.client.Err() != nil {
 		return true
 	}
 	err := x.bodyError()

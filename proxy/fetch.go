@@ -37,7 +37,7 @@ func (p *Proxy) fetchPrevious(x *exchange) {
 	c.exchange = p.asked(x)
 	defer p.survive("fetch", func() {})
 	if wanted := c.match.FetchBefore(c.exchange); len(wanted) > 0 {
-		c.exchange.Previous = p.fetchAll(x.inbound.Context(), p.fetchesOf(x, c.match, wanted), fetchBefore, &c.fetched, c.limits.MaxBody)
+		c.exchange.Previous = p.fetchAll(x.client, p.fetchesOf(x, c.match, wanted), fetchBefore, &c.fetched, c.limits.MaxBody)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // forward sends the request to the upstream and its response to the client.
 func (p *Proxy) forward(x *exchange) {
 	defer x.flush()
-	ctx := x.inbound.Context()
+	ctx := x.client
 	if x.capture = p.capturing(x); x.capture != nil {
 		ctx = x.capture.begin(ctx, p, x)
 		defer x.capture.end()

@@ -3,7 +3,6 @@ package proxy
 import (
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -52,59 +51,10 @@ func (l *listener) Accept() (net.Conn, error) {
 		<-l.places
 		return nil, err
 	}
-	return &clientConn{Conn: conn, places: l.places, stall: l.stall}, nil
+	return newClientConn(conn, l), nil
 }
 
 func (l *listener) Close() error {
 	l.close.Do(func() { close(l.closed) })
 	return l.Listener.Close()
-}
-
-// clientConn is a client's connection.
-type clientConn struct {
-	net.Conn
-	places chan struct{}
-	once   sync.Once
-	stall  time.Duration
-	until  atomic.Int64 // the write deadline, in Unix nanoseconds; 0 where it is not ours
-}
-
-// Write renews the deadline, but not each time: that would cost more than the
-// rest of a short write.
-func (c *clientConn) Write(b []byte) (int, error) {
-	if now := time.Now(); c.until.Load()-now.UnixNano() < int64(c.stall) {
-		until := now.Add(c.stall + c.stall/2)
-		if err := c.Conn.SetWriteDeadline(until); err != nil {
-			return 0, err
-		}
-		c.until.Store(until.UnixNano())
-	}
-	return c.Conn.Write(b)
-}
-
-// SetWriteDeadline lets net/http have its own deadline, until the next Write.
-func (c *clientConn) SetWriteDeadline(t time.Time) error {
-	c.until.Store(0)
-	return c.Conn.SetWriteDeadline(t)
-}
-
-// SetDeadline does the same.
-func (c *clientConn) SetDeadline(t time.Time) error {
-	c.until.Store(0)
-	return c.Conn.SetDeadline(t)
-}
-
-// CloseWrite lets net/http end a refused connection in such a way that its last
-// answer arrives.
-func (c *clientConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
-
-// Close gives the place to the next client.
-func (c *clientConn) Close() error {
-	c.once.Do(func() { <-c.places })
-	return c.Conn.Close()
 }

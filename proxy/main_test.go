@@ -132,6 +132,7 @@ type stand struct {
 	proxy  *Proxy
 	client *http.Client
 	log    *syncBuffer
+	conns  chan *clientConn // the first that was accepted
 }
 
 // setUp runs a proxy on a socket.
@@ -140,6 +141,8 @@ func setUp(t testing.TB, o Options) *stand {
 	s := newStand(t, &o)
 	server := httptest.NewUnstartedServer(s.proxy)
 	server.Config = NewServer(ServerOptions{Handler: s.proxy, Log: o.Log})
+	s.conns = make(chan *clientConn, 1)
+	server.Listener = accepting{NewListener(server.Listener, ListenerOptions{}), s.conns}
 	server.Start()
 	t.Cleanup(func() {
 		server.Close()

@@ -58,14 +58,15 @@ func (o ownPaths) possible(escapedPath string) bool {
 func (p *Proxy) serveOwn(x *exchange, segments []string) {
 	x.kind, x.outcome = kindOwn, "own"
 	w := &statusWriter{ResponseWriter: x.writer, x: x}
-	x.ruling.own.ServeHTTP(w, canonicalRequest(x.inbound, x.path, segments))
+	x.ruling.own.ServeHTTP(w, canonicalRequest(x.inbound.WithContext(x.client), x.path, segments))
 	if x.status == 0 {
 		x.status = http.StatusOK // what net/http makes of a handler that wrote nothing
 	}
 }
 
-// canonicalRequest answers the request with the path that its spelling means,
-// so that "/api//v1/./subscription" finds its route without a redirect.
+// canonicalRequest gives a request, a copy of the client's, the path that its
+// spelling means, so that "/api//v1/./subscription" finds its route without a
+// redirect.
 func canonicalRequest(r *http.Request, escapedPath string, segments []string) *http.Request {
 	var plain, escaped strings.Builder
 	for _, segment := range segments {
@@ -79,11 +80,10 @@ func canonicalRequest(r *http.Request, escapedPath string, segments []string) *h
 	if escaped.String() == escapedPath {
 		return r
 	}
-	clean := r.WithContext(r.Context()) // a shallow copy: the caller's URL stays
 	u := *r.URL
 	u.Path, u.RawPath = plain.String(), escaped.String()
-	clean.URL = &u
-	return clean
+	r.URL = &u
+	return r
 }
 
 // statusWriter notes the status of our own answers.

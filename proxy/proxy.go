@@ -211,6 +211,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{writer: w, inbound: r, path: r.URL.EscapedPath(), kind: kindForwarded, started: time.Now(), ruling: p.ruling.Load()}
 	x.enter(&p.exchanges)
 	defer x.leave()
+	x.attend()
+	defer x.end()
 	defer p.record(x)
 	x.closeIfDue()
 	if f, refused := refusal(r); refused {

@@ -39,6 +39,14 @@ func (c *exchangeContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
+// AfterFunc is what package context looks for before it starts a goroutine.
+func (c *exchangeContext) AfterFunc(f func()) (stop func() bool) {
+	if a, ok := c.Context.(interface{ AfterFunc(func()) func() bool }); ok {
+		return a.AfterFunc(f)
+	}
+	return context.AfterFunc(c.Context, f)
+}
+
 // relay sends the request to the upstream and its response to the client.
 //
 // It panics with http.ErrAbortHandler where the response breaks off in the

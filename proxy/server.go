@@ -50,6 +50,7 @@ func NewServer(o ServerOptions) *http.Server {
 		ReadHeaderTimeout: o.ReadHeaderTimeout,
 		IdleTimeout:       o.IdleTimeout,
 		MaxHeaderBytes:    o.MaxHeaderBytes,
+		ConnContext:       rememberConn,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		// "OPTIONS *" is the API's to answer.
 		DisableGeneralOptionsHandler: true,

@@ -61,7 +61,7 @@ func (p *Proxy) settle(x *exchange, out *http.Request, res *http.Response) (err 
 		return nil
 	}
 	if wanted := now.FetchAfter(f.exchange); len(wanted) > 0 {
-		ctx := context.WithoutCancel(x.inbound.Context())
+		ctx := context.WithoutCancel(x.client)
 		f.exchange.Fetched = p.fetchAll(ctx, p.fetchesOf(x, now, wanted), fetchAfter, &c.fetched, c.limits.MaxBody)
 	}
 	return p.publish(f, now, c)
@@ -76,7 +76,7 @@ func (p *Proxy) publish(f *finished, match matcher, c *capture) error {
 	}
 	// Not the client's context, nor the detached one: what the upstream
 	// answered is published, however late. The publisher has its own deadline.
-	failed := p.publisher.Publish(context.WithoutCancel(f.x.inbound.Context()), batch.events)
+	failed := p.publisher.Publish(context.WithoutCancel(f.x.client), batch.events)
 	p.count(c, batch.events, failed)
 	safe, err := batch.judge(failed)
 	p.askLater(f.question, safe)

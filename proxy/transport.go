@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookproxy/hookproxy/internal/http1"
+	"github.com/hookproxy/hookproxy/internal/socket"
 )
 
 // What applies where TransportOptions leaves a field zero.
@@ -76,7 +77,13 @@ func NewTransport(o TransportOptions) Transport {
 		return shared
 	}
 	return &direct{http2: shared, http1: http1.Transport{
-		DialContext:            dial,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return socket.Faster(conn), nil
+		},
 		TLS:                    shared.TLSClientConfig,
 		TLSHandshakeTimeout:    tlsHandshakeTimeout,
 		ResponseHeaderTimeout:  o.ResponseHeaderTimeout,

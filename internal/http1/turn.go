@@ -34,9 +34,17 @@ func newTurn(t *Transport, c *conn, o *outgoing) *turn {
 	c.wrote, c.read = false, false
 	x := &turn{t: t, c: c, o: o}
 	x.follower, _ = o.r.Context().Value(FollowerKey{}).(Follower)
-	x.uncut = context.AfterFunc(o.r.Context(), c.cut)
+	x.uncut = afterFunc(o.r.Context(), c.cut)
 	x.directions.Store(1)
 	return x
+}
+
+// afterFunc is context.AfterFunc, for less where the context has one of its own.
+func afterFunc(ctx context.Context, f func()) (stop func() bool) {
+	if own, ok := ctx.(interface{ AfterFunc(func()) func() bool }); ok {
+		return own.AfterFunc(f)
+	}
+	return context.AfterFunc(ctx, f)
 }
 
 // fail ends the turn without a response, and answers why as the caller should

@@ -26,7 +26,7 @@ var imports = map[string][]string{
 	"events":             {"internal/layout", "internal/pause"},
 	"identity":           {},
 	"rules":              {"events", "internal/layout", "internal/pause"},
-	"proxy":              {"events", "identity", "internal/http1", "internal/layout", "internal/pause", "rules"},
+	"proxy":              {"events", "identity", "internal/http1", "internal/layout", "internal/pause", "internal/socket", "rules"},
 	"subscriptions":      {"identity", "internal/layout"},
 	"delivery":           {"events", "identity", "internal/addresses", "internal/layout", "internal/pause", "subscriptions"},
 	"console":            {"delivery", "events", "identity", "internal/addresses", "internal/layout", "internal/pause", "subscriptions"},
@@ -34,13 +34,14 @@ var imports = map[string][]string{
 	"internal/layout":    {},
 	"internal/addresses": {},
 	"internal/har":       {},
-	"internal/replay":    {"events", "identity", "internal/har", "internal/http1", "internal/layout", "internal/pause", "proxy", "rules"},
-	"internal/record":    {"events", "identity", "internal/har", "internal/http1", "internal/layout", "internal/pause", "proxy", "rules"},
+	"internal/replay":    {"events", "identity", "internal/har", "internal/http1", "internal/layout", "internal/pause", "internal/socket", "proxy", "rules"},
+	"internal/record":    {"events", "identity", "internal/har", "internal/http1", "internal/layout", "internal/pause", "internal/socket", "proxy", "rules"},
 	"internal/pause":     {},
 	"internal/nametest":  {},
 	"internal/openapi":   {"events", "internal/layout", "internal/pause", "rules"},
 	"internal/redistest": {},
 	"internal/sample":    {},
+	"internal/socket":    {},
 }
 
 func TestPackagesImportOnlyWhomTheyMay(t *testing.T) {

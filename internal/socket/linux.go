@@ -1,0 +1,124 @@
+//go:build linux && !race
+
+package socket
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"unsafe"
+)
+
+// maxCall is how much one system call moves. It keeps the scheduler waiting no
+// longer than copying so many bytes takes.
+const maxCall = 256 << 10
+
+// system is the socket itself.
+type system struct {
+	raw     syscall.RawConn
+	in, out transfer
+}
+
+// transfer is one direction.
+type transfer struct {
+	mu     sync.Mutex
+	number uintptr // of the system call
+	try    func(fd uintptr) bool
+	buffer []byte // what is to be moved, during a call
+	n      int
+	errno  syscall.Errno
+}
+
+func newConn(tcp *net.TCPConn) *Conn {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	c := &Conn{Conn: tcp, system: system{raw: raw}}
+	c.in.number, c.out.number = syscall.SYS_READ, syscall.SYS_WRITE
+	c.in.try, c.out.try = c.in.once, c.out.once // made here, that calls need not allocate
+	return c
+}
+
+// once makes the system call, and reports whether there is nothing to wait for.
+func (t *transfer) once(fd uintptr) bool {
+	for {
+		n, _, errno := syscall.RawSyscall(t.number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(t.buffer))), uintptr(len(t.buffer)))
+		switch errno {
+		case 0:
+			t.n, t.errno = int(n), 0
+			return true
+		case syscall.EAGAIN:
+			return false
+		case syscall.EINTR:
+		default:
+			t.n, t.errno = 0, errno
+			return true
+		}
+	}
+}
+
+// move makes the call with b, once it can be made.
+func (t *transfer) move(wait func(func(uintptr) bool) error, b []byte) (int, error) {
+	t.buffer = b[:min(len(b), maxCall)]
+	err := wait(t.try)
+	t.buffer = nil
+	if err != nil {
+		return 0, err
+	}
+	if t.errno != 0 {
+		return 0, os.NewSyscallError(t.name(), t.errno)
+	}
+	return t.n, nil
+}
+
+func (t *transfer) name() string {
+	if t.number == syscall.SYS_READ {
+		return "read"
+	}
+	return "write"
+}
+
+// Read implements net.Conn.
+func (c *Conn) Read(b []byte) (int, error) {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	if len(b) == 0 {
+		return 0, nil
+	}
+	n, err := c.in.move(c.raw.Read, b)
+	if err != nil {
+		return 0, c.failed("read", err)
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Write implements net.Conn.
+func (c *Conn) Write(b []byte) (int, error) {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	written := 0
+	for written < len(b) {
+		n, err := c.out.move(c.raw.Write, b[written:])
+		if err != nil {
+			return written, c.failed("write", err)
+		}
+		written += n
+	}
+	return written, nil
+}
+
+// failed answers the error as net has it, whose users look at Op.
+func (c *Conn) failed(op string, err error) error {
+	var wrapped *net.OpError
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+}
