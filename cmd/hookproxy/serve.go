@@ -18,6 +18,7 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 	}
 	log := newLogger(std.err, c.logJSON, c.logLevel)
 	logRedisTo(log)
+	paceCollector()
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // from the start: by default it would end the process
 	defer signal.Stop(hangups)
