@@ -23,9 +23,7 @@ func (p *program) recorded(transport http.RoundTripper) (http.RoundTripper, erro
 		return nil, err
 	}
 	p.closers.add(writer.Close)
-	p.recorder = record.New(record.Options{
-		Writer: writer, MaxBody: c.rules.Capture.MaxBody, Log: p.log,
-	})
+	p.recorder = record.New(record.Options{Writer: writer, Log: p.log}) // and follows the rules as they are put in force
 	p.log.Warn("recording traffic: what it holds beside credentials and secret-like keys is as it passed", "file", c.record)
 	return p.recorder.Transport(transport), nil
 }

@@ -48,7 +48,9 @@ func (r *ruler) rulingOf(file *rules.File) (proxy.Ruling, error) {
 		return proxy.Ruling{}, err
 	}
 	r.callers = callers
-	r.recorder.Identify(callers, credentialHeaders(file), credentialParameters(file))
+	r.recorder.Follow(record.Following{
+		Callers: callers, Headers: credentialHeaders(file), Parameters: credentialParameters(file), MaxBody: file.Capture.MaxBody,
+	})
 	settings, served := file.Subscriptions, r.endpoints
 	served.Identity, served.Events, served.Credentials = callers, file.Events, credentialHeaders(file)
 	served.Describe, served.Samples = describe(file), settings.Samples

@@ -14,6 +14,7 @@ import (
 // exchange is a request and its response on their way into the recording.
 type exchange struct {
 	recorder *Recorder
+	maxBody  int64
 	started  time.Time
 	took     time.Duration
 	own      bool
@@ -67,6 +68,7 @@ func (x *exchange) user() string {
 // body, which may go on when the exchange is over.
 type tape struct {
 	recorder *Recorder
+	most     int64 // bytes
 	declared int64 // the Content-Length, or -1
 
 	mu      sync.Mutex
@@ -77,7 +79,9 @@ type tape struct {
 	closed  bool   // nothing more is copied
 }
 
-func (r *Recorder) newTape(declared int64) *tape { return &tape{recorder: r, declared: declared} }
+func (x *exchange) newTape(declared int64) *tape {
+	return &tape{recorder: x.recorder, most: x.maxBody, declared: declared}
+}
 
 func (t *tape) add(b []byte, ended bool) {
 	t.mu.Lock()
@@ -86,7 +90,7 @@ func (t *tape) add(b []byte, ended bool) {
 	t.ended = t.ended || ended
 	switch {
 	case t.closed || t.omitted != "":
-	case t.size > t.recorder.maxBody:
+	case t.size > t.most:
 		t.drop("too_large")
 	case t.recorder.held.Add(int64(len(b))) > maxHeld:
 		t.recorder.held.Add(-int64(len(b)))

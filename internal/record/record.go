@@ -39,13 +39,22 @@ const (
 type Options struct {
 	// Writer takes the entries. Whoever opened it closes it, after Run.
 	Writer *har.Writer
-	// Headers and Parameters of the query carry credentials, beside those that
-	// do everywhere.
+	// Following is what the rules say at first.
+	Following
+	// Log is told what is not recorded.
+	Log *slog.Logger
+}
+
+// Following is what of a rules file a recording hangs on. Each exchange is
+// recorded by what is followed when it begins.
+type Following struct {
+	// Callers says who sent each write that succeeded. Nil: nobody is asked.
+	Callers Identifier
+	// Headers and Parameters of the query carry credentials, beside those that do
+	// everywhere. They are redacted for good: exchanges of before may carry them.
 	Headers, Parameters []string
 	// MaxBody is the longest body that is recorded, in bytes.
 	MaxBody int64
-	// Log is told what is not recorded.
-	Log *slog.Logger
 }
 
 // Identifier says who is calling.
@@ -55,11 +64,10 @@ type Identifier interface {
 
 // Recorder records what passes its Transport. A nil one records nothing.
 type Recorder struct {
-	writer  *har.Writer
-	redact  redactor
-	maxBody int64
-	log     *slog.Logger
-	callers atomic.Pointer[Identifier] // nil: nobody is asked
+	writer    *har.Writer
+	redact    redactor
+	log       *slog.Logger
+	following atomic.Pointer[Following]
 
 	queue   chan *exchange
 	held    atomic.Int64
@@ -69,22 +77,17 @@ type Recorder struct {
 
 // New makes a recorder. Nothing is written before Run.
 func New(o Options) *Recorder {
-	r := &Recorder{
-		writer: o.Writer, maxBody: o.MaxBody, log: o.Log, queue: make(chan *exchange, maxQueued),
-		redact: redactor{maxBody: o.MaxBody},
-	}
-	r.redact.also(o.Headers, o.Parameters)
+	r := &Recorder{writer: o.Writer, log: o.Log, queue: make(chan *exchange, maxQueued)}
+	r.Follow(o.Following)
 	_, _ = rand.Read(r.redact.secret[:]) // never fails; it ends the process instead
 	return r
 }
 
-// Identify has the recording say who sent each write that succeeded from now on.
-// headers and parameters are what callers are known by: they are redacted beside
-// those of before, which exchanges under way may still carry.
-func (r *Recorder) Identify(callers Identifier, headers, parameters []string) {
+// Follow has exchanges recorded by other rules from now on.
+func (r *Recorder) Follow(f Following) {
 	if r != nil {
-		r.redact.also(headers, parameters)
-		r.callers.Store(&callers)
+		r.redact.also(f.Headers, f.Parameters)
+		r.following.Store(&f)
 	}
 }
 
@@ -101,12 +104,13 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.stopped.Load() {
 		return t.next.RoundTrip(r)
 	}
-	x := &exchange{recorder: t.Recorder, started: time.Now(), method: r.Method, url: r.URL, own: !proxy.Forwards(r.Context())}
+	by := t.following.Load()
+	x := &exchange{recorder: t.Recorder, maxBody: by.MaxBody, started: time.Now(), method: r.Method, url: r.URL, own: !proxy.Forwards(r.Context())}
 	x.header = r.Header.Clone()
 	x.header.Set("Host", r.Host)
 	sent := r
 	if r.Body != nil && r.Body != http.NoBody {
-		x.sent = t.newTape(r.ContentLength)
+		x.sent = x.newTape(r.ContentLength)
 		copied := *r // a RoundTripper leaves the request as it is
 		copied.Body = &taped{ReadCloser: r.Body, tape: x.sent}
 		sent = &copied
@@ -124,15 +128,15 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return res, nil // a tunnel, whose body is a connection
 	}
 	x.status, x.answered = res.StatusCode, res.Header.Clone()
-	if callers := t.callers.Load(); !x.own && callers != nil && isWrite(r.Method) && res.StatusCode < 300 {
-		x.question = t.ask(*callers, r)
+	if !x.own && by.Callers != nil && isWrite(r.Method) && res.StatusCode < 300 {
+		x.question = t.ask(by.Callers, r)
 	}
 	if res.Body == nil || res.Body == http.NoBody || rules.Uncapturable(res.Header) != "" {
 		x.streams = res.Body != nil && res.Body != http.NoBody
 		x.finish()
 		return res, nil
 	}
-	x.received = t.newTape(res.ContentLength)
+	x.received = x.newTape(res.ContentLength)
 	res.Body = &taped{ReadCloser: res.Body, tape: x.received, end: x.finish}
 	return res, nil
 }

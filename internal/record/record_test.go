@@ -66,12 +66,12 @@ func newStudio(t testing.TB, answer http.HandlerFunc) *studio {
 	if s.writer, err = har.Create(s.path, 0, har.Creator{}, ""); err != nil {
 		t.Fatal(err)
 	}
-	s.recorder = New(Options{Writer: s.writer, Headers: []string{"X-Tenant-Card"}, Parameters: []string{"card"}, MaxBody: maxBody, Log: slog.New(slog.NewTextHandler(&s.log, nil))})
+	s.recorder = New(Options{Writer: s.writer, Log: slog.New(slog.NewTextHandler(&s.log, nil))})
 	everybody, err := identity.New(identity.Options{Entries: []identity.Entry{{Kind: identity.KindAnonymous, User: "42"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.recorder.Identify(everybody, nil, nil)
+	s.recorder.Follow(Following{Callers: everybody, Headers: []string{"X-Tenant-Card"}, Parameters: []string{"card"}, MaxBody: maxBody})
 	upstream := httptest.NewServer(answer)
 	t.Cleanup(upstream.Close)
 	at, err := url.Parse(upstream.URL)
@@ -180,7 +180,7 @@ func TestCredentialsOfAnIdentityThatComesLaterAreRedactedBesideTheOthers(t *test
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.recorder.Identify(everybody, []string{"X-Badge"}, []string{"ticket"})
+	s.recorder.Follow(Following{Callers: everybody, Headers: []string{"X-Badge"}, Parameters: []string{"ticket"}, MaxBody: maxBody})
 	s.send("POST", "/x?ticket=S3CRET-1&card=S3CRET-2", http.Header{"X-Badge": {"S3CRET-3"}, "X-Tenant-Card": {"S3CRET-4"}}, nil)
 	text, log := s.cut()
 	if strings.Contains(text, "S3CRET") || len(log.Entries) != 1 || log.Entries[0].User != "43" {
@@ -367,7 +367,7 @@ func (panics) Ask(*http.Request) *identity.Question { panic("S3CRET") }
 
 func TestABugInTheRecorderHarmsNoTraffic(t *testing.T) {
 	s := newStudio(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ok") })
-	s.recorder.Identify(panics{}, nil, nil)
+	s.recorder.Follow(Following{Callers: panics{}, MaxBody: maxBody})
 	if status, got := s.send("POST", "/x", nil, nil); status != http.StatusOK || got != "ok" {
 		t.Error(status, got)
 	}

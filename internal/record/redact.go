@@ -22,8 +22,7 @@ import (
 // redactor takes secrets out of an exchange. The same credential becomes the
 // same pseudonym throughout the recording, so that callers stay apart.
 type redactor struct {
-	secret  [32]byte
-	maxBody int64
+	secret [32]byte
 
 	mu                  sync.Mutex
 	headers, parameters map[string]bool // that carry credentials
@@ -84,10 +83,10 @@ func (r *redactor) entry(x *exchange) har.Entry {
 		e.Response.Omitted, e.Response.Size = har.OmittedNotRecorded, -1
 	}
 	var tooLarge string
-	if e.Request.Body, tooLarge = r.body(e.Request.Header, sent); tooLarge != "" {
+	if e.Request.Body, tooLarge = r.body(e.Request.Header, sent, x.maxBody); tooLarge != "" {
 		e.Request.Omitted = tooLarge
 	}
-	if e.Response.Body, tooLarge = r.body(e.Response.Header, received); tooLarge != "" {
+	if e.Response.Body, tooLarge = r.body(e.Response.Header, received, x.maxBody); tooLarge != "" {
 		e.Response.Omitted = tooLarge
 	}
 	return e
@@ -194,11 +193,11 @@ var (
 )
 
 // body answers what may be written of a body, decoded, and sets h right for it.
-func (r *redactor) body(h http.Header, data []byte) (body []byte, omitted string) {
+func (r *redactor) body(h http.Header, data []byte, most int64) (body []byte, omitted string) {
 	if len(data) == 0 {
 		return nil, ""
 	}
-	decoded, omitted := proxy.DecodeBody(h, data, r.maxBody)
+	decoded, omitted := proxy.DecodeBody(h, data, most)
 	switch {
 	case omitted == "too_large":
 		return nil, omitted
