@@ -91,6 +91,13 @@ local function reorder(id)
   end
 end
 
+-- ripen_all queues what is left of the windows whose time is over.
+local function ripen_all(s)
+  local before = tonumber(s.fields[17] or 0)
+  local last = ripen(s.id, ended(s.id, at), before, s.fields[5] == 'resource')
+  if last > before then redis.call('HSET', subscription_key(s.id), 'seq', last) end
+end
+
 -- room answers how many leases more a subscription may have for retries.
 local function room(s)
   if s.ordered or s.cap == 1 then return s.cap - s.held end
@@ -142,7 +149,8 @@ end
 -- look answers what a visit to a subscription may take, nil for nothing at all.
 local function look(id, share)
   local fields = redis.call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format',
-    'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until', 'signature', 'headers', 'lines', 'skinny')
+    'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until', 'signature', 'headers', 'lines', 'skinny',
+    'windows', 'seq')
   if fields[1] ~= '1' then return nil end
   local s = { id = id, fields = fields, taken = {}, leases = {}, gone = {}, ordered = fields[5] == '1' }
   if (tonumber(fields[9] or '') or 0) > at then
@@ -159,6 +167,7 @@ local function look(id, share)
     place(id, at)
     return nil
   end
+  if fields[16] then ripen_all(s) end
   s.retried = redis.call('EXISTS', tries_key(id)) == 1
   s.due = due(s, math.min(share, s.cap - s.held, s.allowed))
   return s
@@ -230,9 +239,15 @@ local function leave(s)
     s.held = redis.call('HINCRBY', lane .. 'inflight', s.id, #s.leases / 2)
   end
   if s.interval then spend(s, #s.leases / 2) end
-  -- Without news and without room for retries, finish brings it back, or news does.
+  -- Without news and without room for retries, finish brings it back, or news does,
+  -- which the end of a window is as well.
   local full = s.held >= s.cap or room(s) <= 0 and redis.call('EXISTS', queue_key(s.id)) == 0
-  if not full and not set_aside(s) then place(s.id, at) end
+  if not full then
+    if not set_aside(s) then place(s.id, at) end
+  elseif s.held < s.cap and s.fields[16] then
+    local window = redis.call('ZRANGE', windows_key(s.id), 0, 0, 'WITHSCORES')
+    if window[2] then redis.call('ZADD', waiting, window[2], s.id) end
+  end
 end
 
 -- A round visits as many subscriptions as there are deliveries wanted, or all,

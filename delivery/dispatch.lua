@@ -7,7 +7,7 @@
 -- ARGV[5]  deliveries an inactive subscription keeps, ARGV[6] an active one
 -- ARGV[7]  bytes an inactive subscription keeps
 -- result   {events taken, deliveries made, duplicates, parked, dropped of
---           inactive subscriptions, events left, dropped of active ones}
+--           inactive subscriptions, events left, dropped of active ones, replaced}
 --
 -- Redis does not roll a script back. So an event is popped last, and every step
 -- before that can be done twice: a delivery that stands already is not made again.
@@ -30,13 +30,13 @@ local max_events, max_deliveries, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3
 local max_backlog, max_queued, max_kept = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 -- Tables, since after an error caught by pcall miniredis' Lua no longer shares
 -- locals between this chunk and its functions.
-local count = { taken = 0, done = 0, bytes = 0, made = 0, duplicates = 0, parked = 0, dropped = 0, overflowed = 0 }
+local count = { taken = 0, done = 0, bytes = 0, made = 0, duplicates = 0, parked = 0, dropped = 0, overflowed = 0, replaced = 0 }
 -- That none has ever broken off, as is usual, is asked once a call.
 count.broken = redis.call('EXISTS', broken) == 1
 local placed = {}
 -- subscriptions are those met: false for one that is gone, else whether it is
 -- active, the last sequence given to its deliveries, and the bytes that wait for
--- it; the latter two are written at the end.
+-- it; these are written at the end, where they have changed.
 local subscriptions = {}
 -- unused counts shares written for deliveries not yet made, and made lists the
 -- subscriptions that have theirs, per event.
@@ -67,6 +67,7 @@ end
 local function trim(s, most_kept, most_bytes, limit)
   local over = redis.call('ZCARD', queue_key(s.id)) + redis.call('ZCARD', retry_key(s.id)) - most_kept
   if s.lines then over = over + redis.call('ZCARD', blocked_key(s.id)) end
+  if s.windows then over = over + redis.call('ZCARD', windows_key(s.id)) end
   local gone = 0
   for _, key in ipairs({ retry_key(s.id), queue_key(s.id) }) do
     while gone < limit and (gone < over or s.bytes > most_bytes) do
@@ -78,6 +79,14 @@ local function trim(s, most_kept, most_bytes, limit)
       if s.lines then advance(s.id, event, at) end
       gone = gone + 1
     end
+  end
+  while s.windows and gone < limit and (gone < over or s.bytes > most_bytes) do
+    local window = redis.call('ZRANGE', windows_key(s.id), 0, 0)[1]
+    local event = window and close(s.id, window)
+    if not event then break end
+    s.bytes = s.bytes - weight(event)
+    release(event)
+    gone = gone + 1
   end
   if gone > 0 then redis.call('HINCRBY', subscription_key(s.id), 'dropped', gone) end
   return gone
@@ -92,13 +101,40 @@ local function place_once(id)
   end
 end
 
--- deliver makes the delivery of an event to a subscription.
-local function deliver(id, event, size, resource)
-  local s = subscriptions[id]
-  if not (s.by_resource and line_up(id, event, s.seq + 1, resource)) then
-    redis.call('ZADD', queue_key(id), s.seq + 1, event)
+-- debounce has an event wait for a later one, which takes its place. Answers false
+-- where it is about nothing, and so has no later one.
+local function debounce(s, event, name, resource)
+  if not (s.debounce and resource) then return false end
+  local window = resource .. ':' .. name
+  local ends = redis.call('ZSCORE', windows_key(s.id), window)
+  if ends and tonumber(ends) <= at then -- one of more than meet has ripened
+    s.seq, ends = ripen(s.id, { window }, s.seq, s.by_resource), nil
   end
-  s.seq, s.bytes = s.seq + 1, s.bytes + size
+  if ends then
+    local before = redis.call('HGET', latest_key(s.id), window)
+    redis.call('HSET', latest_key(s.id), window, event)
+    s.bytes = s.bytes - weight(before)
+    release(before)
+    s.replaced, count.replaced = s.replaced + 1, count.replaced + 1
+    return true
+  end
+  if not s.windows then redis.call('HSET', subscription_key(s.id), 'windows', '1') end
+  s.windows = true
+  redis.call('HSET', latest_key(s.id), window, event)
+  redis.call('ZADD', windows_key(s.id), at + s.debounce, window)
+  return true
+end
+
+-- deliver makes the delivery of an event to a subscription.
+local function deliver(id, event, name, size, resource)
+  local s = subscriptions[id]
+  if not debounce(s, event, name, resource) then
+    if not (s.by_resource and line_up(id, event, s.seq + 1, resource)) then
+      redis.call('ZADD', queue_key(id), s.seq + 1, event)
+    end
+    s.seq = s.seq + 1
+  end
+  s.bytes, s.changed = s.bytes + size, true
   count.made = count.made + 1
   if s.active then place_once(id) else count.dropped = count.dropped + trim(s, max_backlog, max_kept, TRIM_INACTIVE) end
 end
@@ -106,10 +142,16 @@ end
 -- meet reads what dispatch must know of a subscription, once a call.
 local function meet(id)
   if subscriptions[id] == nil then
-    local state = redis.call('HMGET', subscription_key(id), 'active', 'seq', 'bytes', 'ordered', 'lines', 'skinny')
-    subscriptions[id] = state[1] and { id = id, active = state[1] == '1', seq = tonumber(state[2] or 0),
-      bytes = math.max(tonumber(state[3] or 0), 0), written = tonumber(state[2] or 0),
-      by_resource = state[4] == 'resource', lines = state[5] or state[4] == 'resource', skinny = state[6] == '1' }
+    local state = redis.call('HMGET', subscription_key(id), 'active', 'seq', 'bytes', 'ordered', 'lines', 'skinny', 'debounce', 'windows')
+    local s = state[1] and { id = id, active = state[1] == '1', seq = tonumber(state[2] or 0),
+      bytes = math.max(tonumber(state[3] or 0), 0), by_resource = state[4] == 'resource', lines = state[5] or state[4] == 'resource',
+      skinny = state[6] == '1', debounce = tonumber(state[7] or ''), windows = state[8], replaced = 0 }
+    -- What has waited long enough comes before what is new.
+    if s and s.windows then
+      local last = ripen(id, ended(id, at), s.seq, s.by_resource)
+      s.seq, s.changed = last, last > s.seq
+    end
+    subscriptions[id] = s
   end
   return subscriptions[id]
 end
@@ -177,7 +219,7 @@ local function fan_out(h, payload, ids, before)
     local size, resource = keep(h, payload, #wanted, before, skinny), resource_key(h.resource)
     unused[h.id] = #wanted -- after it: where that write was refused, there is nothing to amend
     for _, id in ipairs(wanted) do
-      deliver(id, h.id, size, resource)
+      deliver(id, h.id, h.event, size, resource)
       unused[h.id] = unused[h.id] - 1
       made[h.id] = made[h.id] .. id .. ' '
     end
@@ -245,9 +287,13 @@ end
 -- is dealt with.
 local function pop()
   for id, s in pairs(subscriptions) do
-    if s and s.written ~= s.seq then
+    if s and s.changed then
       redis.call('HSET', subscription_key(id), 'seq', s.seq, 'bytes', string.format('%.0f', s.bytes))
-      s.written = s.seq
+      s.changed = false
+    end
+    if s and s.replaced > 0 then
+      redis.call('HINCRBY', subscription_key(id), 'replaced', s.replaced)
+      s.replaced = 0
     end
   end
   if count.done > 0 then redis.call('RPOP', lane .. 'events', count.done) end
@@ -282,7 +328,8 @@ for id in pairs(placed) do
   local gone = trim(s, max_queued, math.huge, TRIM_ACTIVE)
   if gone > 0 then redis.call('HSET', subscription_key(id), 'bytes', string.format('%.0f', s.bytes)) end
   count.overflowed = count.overflowed + gone
+  if s.windows then place(id, at) end -- what came after the first may be due before it
 end
 local left = redis.call('LLEN', lane .. 'events')
 if left > 0 then wake() end
-return { count.taken, count.made, count.duplicates, count.parked, count.dropped, left, count.overflowed }
+return { count.taken, count.made, count.duplicates, count.parked, count.dropped, left, count.overflowed, count.replaced }

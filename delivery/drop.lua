@@ -12,15 +12,24 @@
 
 local at, id, which, event, most = now(ARGV[1]), ARGV[2], ARGV[3], ARGV[5], tonumber(ARGV[6])
 local through = ARGV[4] ~= '' and '(' .. string.format('%.0f', tonumber(ARGV[4]) + 1) or '+inf'
-local sets = { all = { queue_key(id), blocked_key(id), retry_key(id), dead_key(id) },
-  waiting = { queue_key(id), blocked_key(id), retry_key(id) }, dead = { dead_key(id) } }
+local windows = windows_key(id)
+local sets = { all = { queue_key(id), blocked_key(id), retry_key(id), windows, dead_key(id) },
+  waiting = { queue_key(id), blocked_key(id), retry_key(id), windows }, dead = { dead_key(id) } }
 local gone, there = 0, exists(id)
+
+-- take takes an event out of a set, and answers whether it stood there.
+local function take(key, name)
+  if key == blocked_key(id) then return unblock(id, name) end
+  if key ~= windows then return redis.call('ZREM', key, name) == 1 end
+  local window = window_of(id, name)
+  return window and close(id, window)
+end
 
 -- let_go takes an event out of the sets, with the share that each has in it.
 local function let_go(name)
   local held = 0
   for _, key in ipairs(sets[which]) do
-    if key == blocked_key(id) and unblock(id, name) or redis.call('ZREM', key, name) == 1 then
+    if take(key, name) then
       held = held + 1
       if key == dead_key(id) or not there then release(name) else abandon(id, name) end
     end
@@ -37,7 +46,9 @@ if event ~= '' then
   found = { event }
 elseif through == '+inf' then
   for _, key in ipairs(sets[which]) do
-    for _, name in ipairs(redis.call('ZRANGE', key, 0, most - #found - 1)) do found[#found + 1] = name end
+    for _, name in ipairs(redis.call('ZRANGE', key, 0, most - #found - 1)) do
+      found[#found + 1] = key ~= windows and name or redis.call('HGET', latest_key(id), name) or nil
+    end
     if #found >= most then break end
   end
 else

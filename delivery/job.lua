@@ -22,7 +22,7 @@ local key, all, own = lane .. 'redelivery:' .. job, lane .. 'redeliveries', lane
 if not exists(id) then return 'missing' end
 if redis.call('EXISTS', key) == 1 then return 'existing' end
 if what == 'event' then
-  local kept = false
+  local kept = window_of(id, event) ~= nil
   for _, set in ipairs({ dead_key(id), retry_key(id), queue_key(id), blocked_key(id), tries_key(id) }) do
     kept = kept or redis.call('ZSCORE', set, event)
   end

@@ -13,6 +13,7 @@ type Metrics struct {
 	deactivated prometheus.Counter
 	opened      prometheus.Counter
 	overflowed  prometheus.Counter
+	replaced    prometheus.Counter
 	expired     prometheus.Counter
 	lapsed      prometheus.Counter
 	redelivered prometheus.Counter
@@ -43,12 +44,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		deactivated: counter("hookproxy_subscriptions_deactivated_total", "Subscriptions made inactive for failing a day."),
 		opened:      counter("hookproxy_breakers_opened_total", "Times that a subscription was paused because it kept failing."),
 		overflowed:  counter("hookproxy_queue_dropped_total", "Deliveries of active subscriptions lost because too many waited."),
+		replaced:    counter("hookproxy_deliveries_replaced_total", "Deliveries that a later event took the place of, by debounce."),
 		expired:     counter("hookproxy_dead_letters_expired_total", "Dead letters let go after the time for which they are kept."),
 		lapsed:      counter("hookproxy_leases_lapsed_total", "Leases that lapsed and were returned."),
 		redelivered: counter("hookproxy_redelivered_total", "Deliveries put back by redeliveries."),
 	}
 	reg.MustRegister(m.deliveries, m.failures, m.duration, m.inflight, m.dispatched, m.dropped, m.deactivated, m.opened, m.lapsed,
-		m.overflowed, m.expired, m.redelivered)
+		m.overflowed, m.replaced, m.expired, m.redelivered)
 	return m
 }
 
@@ -60,4 +62,5 @@ func (m *Metrics) countDispatched(d dispatched) {
 	}
 	m.dropped.Add(float64(d.dropped))
 	m.overflowed.Add(float64(d.overflowed))
+	m.replaced.Add(float64(d.replaced))
 }

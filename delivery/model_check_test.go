@@ -67,6 +67,11 @@ func (m *model) settle(t *rapid.T) {
 		}
 	}
 	m.pass(24 * time.Hour) // whatever is held has lapsed, whatever waits is due
+	m.at += 24 * time.Hour
+	for _, s := range m.subs {
+		s.ripen(m.at)
+		s.advance()
+	}
 	for quiet := 0; quiet < 2; quiet++ {
 		m.purgeSome(t)
 		for c := m.take(10); len(c.deliveries) > 0; c = m.take(10) {
@@ -98,7 +103,7 @@ func (m *model) settle(t *rapid.T) {
 		}
 	}
 	for _, prefix := range []string{"stored", "shares", "broken", "queue:", "retry:", "dead:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "purge",
-		"heads:", "blocked:", "line:", "redelivering", "redelivered:", "redeliveries:"} {
+		"heads:", "blocked:", "line:", "windows:", "latest:", "redelivering", "redelivered:", "redeliveries:"} {
 		if keys := m.keys(prefix); len(keys) > 0 {
 			t.Fatalf("left behind: %v", keys)
 		}

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"slices"
 
 	"pgregory.net/rapid"
 
@@ -106,6 +107,7 @@ func (m *model) dropSome(t *rapid.T) {
 	id, s := m.some(t)
 	through := rapid.Int64Range(0, s.sequence).Draw(t, "through")
 	kind := rapid.SampledFrom([]string{"all", DropWaiting, DropDead}).Draw(t, "kind")
+	unripe := m.unripe(id)
 	var err error
 	var count int64
 	if kind == "all" {
@@ -116,8 +118,11 @@ func (m *model) dropSome(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if kind == DropWaiting {
+		count -= s.loses(unripe)
+	}
 	for event, w := range s.want {
-		goes := kind == "all" && w.sequence <= through || kind == DropDead && w.dead || kind == DropWaiting && !w.dead
+		goes := kind == "all" && w.sequence <= through && !slices.Contains(unripe, event) || kind == DropDead && w.dead || kind == DropWaiting && !w.dead
 		if goes && !m.isHeld(id, event) {
 			delete(s.want, event)
 			count--

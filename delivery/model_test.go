@@ -29,6 +29,7 @@ type model struct {
 type modelSub struct {
 	active, deleted, ordered bool
 	modelOrder
+	modelDebounce
 	// sequence is that of the last delivery, resume when the next may be made.
 	sequence int64
 	resume   time.Duration
@@ -114,6 +115,7 @@ func (m *model) addSubscription(t *rapid.T) {
 		m.subs[id].heads = map[string]string{}
 		m.set(id, "ordered", "resource")
 	}
+	m.shape(t, id)
 }
 
 // publish pushes events, and perhaps one that was there before, and dispatches them.
@@ -121,6 +123,8 @@ func (m *model) publish(t *rapid.T) {
 	if m.events > 0 && rapid.Bool().Draw(t, "again") {
 		m.push(m.event(rapid.IntRange(0, m.events-1).Draw(t, "old")))
 	}
+	call := m.events
+	m.pass(time.Millisecond) // lest two calls seem to be at the same time
 	for range rapid.IntRange(1, 3).Draw(t, "events") {
 		e := m.event(m.events)
 		m.events++
@@ -130,8 +134,7 @@ func (m *model) publish(t *rapid.T) {
 		}
 		for _, s := range m.subs {
 			if !s.deleted {
-				s.sequence++
-				s.want[e.ID] = &modelDelivery{sequence: s.sequence, resource: e.Resource}
+				s.gets(e, m.at, call)
 			}
 		}
 	}
@@ -147,6 +150,10 @@ func (m *model) claimSome(t *rapid.T) {
 		} else {
 			m.held = append(m.held, l)
 		}
+	}
+	for _, s := range m.subs {
+		s.ripen(m.at)
+		s.advance()
 	}
 	want := rapid.IntRange(1, 6).Draw(t, "want")
 	claimed := m.take(want).deliveries
@@ -254,7 +261,7 @@ func (m *model) deleteOne(t *rapid.T) {
 		t.Skip("not now")
 	}
 	id, s := m.some(t)
-	s.deleted, s.want = true, nil
+	s.deleted, s.want, s.windows = true, nil, nil
 	m.remove(id)
 }
 

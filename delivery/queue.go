@@ -94,7 +94,7 @@ func (b *backlog) keep(most int, bytes int64) {
 	b.bytes.Store(bytes)
 }
 
-type dispatched struct{ events, deliveries, duplicates, parked, dropped, left, overflowed int64 }
+type dispatched struct{ events, deliveries, duplicates, parked, dropped, left, overflowed, replaced int64 }
 
 // dispatch makes deliveries of the events at the right of the list, of so many at most.
 func (q *queue) dispatch(ctx context.Context, most int) (dispatched, error) {
@@ -103,7 +103,7 @@ func (q *queue) dispatch(ctx context.Context, most int) (dispatched, error) {
 	if err != nil {
 		return dispatched{}, fmt.Errorf("dispatch: %w", err)
 	}
-	return dispatched{n[0], n[1], n[2], n[3], n[4], n[5], n[6]}, nil
+	return dispatched{n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]}, nil
 }
 
 // claimed is what one claim took, and what it saw that is left to do.

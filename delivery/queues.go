@@ -21,6 +21,9 @@ type Queue struct {
 	Retrying int64 `json:"retrying"`
 	InFlight int64 `json:"in_flight"`
 	Dead     int64 `json:"dead"`
+	// Debounced wait for a later event of their name and resource. They have no
+	// sequence yet.
+	Debounced int64 `json:"debounced,omitempty"`
 	// Oldest is when the oldest event occurred that waits, is to be tried again or
 	// was given up.
 	Oldest time.Time `json:"oldest,omitzero"`
@@ -29,6 +32,8 @@ type Queue struct {
 	// Dropped were lost because too many waited, Expired were dead for too long.
 	Dropped int64 `json:"dropped"`
 	Expired int64 `json:"expired"`
+	// Replaced gave way to later events, by debounce.
+	Replaced int64 `json:"replaced,omitempty"`
 	Failure
 }
 
@@ -52,15 +57,15 @@ type Failure struct {
 
 // queueFields are what delivery keeps in a subscription's HASH.
 var queueFields = []string{
-	"seq", "dropped", "expired", "failures", "failing_since", "last_at", "last_status", "last_error", "resume_at", "open_until", "ramp", "trips",
+	"seq", "dropped", "expired", "failures", "failing_since", "last_at", "last_status", "last_error", "resume_at", "open_until", "ramp", "trips", "replaced",
 }
 
 // queueReading is what one pipeline asks of a subscription.
 type queueReading struct {
-	waiting, retrying, dead *redis.IntCmd
-	inFlight                *redis.StringCmd
-	fields                  *redis.SliceCmd
-	first, failed           *redis.StringSliceCmd
+	waiting, retrying, dead, debounced *redis.IntCmd
+	inFlight                           *redis.StringCmd
+	fields                             *redis.SliceCmd
+	first, failed                      *redis.StringSliceCmd
 	// events are what came first, oldest how each is stored.
 	events []string
 	oldest []*redis.StringCmd
@@ -100,6 +105,7 @@ func isNil(err error) bool { return errors.Is(err, redis.Nil) }
 
 func (q *queueReading) ask(ctx context.Context, p redis.Pipeliner, lane layout.Lane, id string) {
 	q.waiting, q.retrying, q.dead = p.ZCard(ctx, lane.Queue(id)), p.ZCard(ctx, lane.Retry(id)), p.ZCard(ctx, lane.Dead(id))
+	q.debounced = p.ZCard(ctx, lane.Windows(id))
 	q.inFlight, q.fields = p.HGet(ctx, lane.InFlight(), id), p.HMGet(ctx, lane.Subscription(id), queueFields...)
 	q.first, q.failed = p.ZRange(ctx, lane.Queue(id), 0, 0), p.ZRange(ctx, lane.Tries(id), 0, 0)
 }
@@ -147,7 +153,7 @@ func (q *queueReading) answer(id string, now time.Time) Queue {
 	inFlight, _ := q.inFlight.Int64()
 	answer := Queue{
 		Subscription: id, Waiting: q.waiting.Val(), Retrying: q.retrying.Val(), InFlight: inFlight, Dead: q.dead.Val(),
-		Sequence: number("seq"), Dropped: number("dropped"), Expired: number("expired"),
+		Debounced: q.debounced.Val(), Replaced: number("replaced"), Sequence: number("seq"), Dropped: number("dropped"), Expired: number("expired"),
 		Failure: Failure{
 			Failures: number("failures"), FailingSince: moment("failing_since"), LastAttemptAt: moment("last_at"), LastStatus: number("last_status"),
 			LastError: fields["last_error"], Breaker: "closed", BreakerTrips: number("trips"),

@@ -154,7 +154,7 @@ func (r *rig) dispatchAll() dispatched {
 		}
 		sum.events, sum.deliveries = sum.events+d.events, sum.deliveries+d.deliveries
 		sum.duplicates, sum.parked, sum.dropped = sum.duplicates+d.duplicates, sum.parked+d.parked, sum.dropped+d.dropped
-		sum.overflowed += d.overflowed
+		sum.overflowed, sum.replaced = sum.overflowed+d.overflowed, sum.replaced+d.replaced
 		if d.left == 0 {
 			return sum
 		}
@@ -213,7 +213,7 @@ func (r *rig) stored() int {
 // wantNothingLeft fails unless every event and every trace of a delivery is freed.
 func (r *rig) wantNothingLeft() {
 	r.Helper()
-	for _, prefix := range []string{"stored", "shares", "broken", "heads:", "blocked:", "line:", "queue:", "retry:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "events"} {
+	for _, prefix := range []string{"stored", "shares", "broken", "heads:", "blocked:", "line:", "windows:", "latest:", "queue:", "retry:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "events"} {
 		if keys := r.keys(prefix); len(keys) > 0 {
 			r.Errorf("left behind: %s", strings.Join(keys, " "))
 		}

@@ -36,7 +36,7 @@ var limitsSection = section{
 	keys: []option{
 		{"ordered", truth{}, "Whether they may have events strictly one after the other.", true},
 		{"max_rate", oneKind{limitRate, never{}}, "The largest max_rate, in deliveries a second.", nil},
-		{"debounce", oneKind{limitDebounce, never{}}, "The longest debounce, such as 1h. Of no effect: no subscriber may set debounce yet.", nil},
+		{"debounce", oneKind{limitDebounce, never{}}, "The longest debounce, such as 1h.", nil},
 		{"batch", oneKind{limitBatch, never{}}, "The largest batch, in events. Of no effect: no subscriber may set batch yet.", nil},
 		{"batch_within", limitWithin, "The longest wait for a batch to fill, such as 5m. Of no effect, as batch.", nil},
 		{"skinny", truth{}, "Whether they may have the id and URL of the resource in place of the payload.", true},

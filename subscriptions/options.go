@@ -94,8 +94,14 @@ func (l Limits) read(f *form, unchanged Options) Options {
 			f.bad.add("skinny", notAllowed)
 		}
 	}
-	l.readRate(f, &o, unchanged)
-	l.readDebounce(f, &o, unchanged)
+	if rate, given := f.optionalNumber("max_rate"); given {
+		o.MaxRate = rate
+		within(f, "max_rate", rate, unchanged.MaxRate, minRate, l.MaxRate, "must be a number of deliveries a second from %v to %v, or null")
+	}
+	if wait, given := f.optionalDuration("debounce"); given {
+		o.Debounce = wait
+		within(f, "debounce", wait, unchanged.Debounce, minDebounce, l.Debounce, "must be a time from %s to %s, such as 15s, or null")
+	}
 	l.readBatch(f, &o, unchanged)
 	return o
 }
@@ -106,33 +112,15 @@ const maxWhole = 1_000_000
 // notAllowed is said of an option that rules.yaml forbids.
 const notAllowed = "must be left out: it is not allowed here"
 
-func (l Limits) readRate(f *form, o *Options, unchanged Options) {
-	rate, given := f.optionalNumber("max_rate")
-	if !given {
-		return
-	}
-	o.MaxRate = rate
+// within refuses a value beyond its bounds. most is negative where it may not be
+// set at all; what is unchanged stays, since limits may have been lowered.
+func within[T float64 | time.Duration](f *form, name string, value, unchanged, least, most T, must string) {
 	switch {
-	case rate == unchanged.MaxRate && rate > 0:
-	case l.MaxRate < 0:
-		f.bad.add("max_rate", notAllowed)
-	case rate < minRate || rate > l.MaxRate:
-		f.bad.add("max_rate", fmt.Sprintf("must be a number of deliveries a second from %v to %v, or null", minRate, l.MaxRate))
-	}
-}
-
-func (l Limits) readDebounce(f *form, o *Options, unchanged Options) {
-	wait, given := f.optionalDuration("debounce")
-	if !given {
-		return
-	}
-	o.Debounce = wait
-	switch {
-	case wait == unchanged.Debounce && wait > 0:
-	case l.Debounce < 0:
-		f.bad.add("debounce", notAllowed)
-	case wait < minDebounce || wait > l.Debounce:
-		f.bad.add("debounce", fmt.Sprintf("must be a time from %s to %s, such as 15s, or null", minDebounce, l.Debounce))
+	case value == unchanged && value > 0:
+	case most < 0:
+		f.bad.add(name, notAllowed)
+	case value < least || value > most:
+		f.bad.add(name, fmt.Sprintf(must, least, most))
 	}
 }
 

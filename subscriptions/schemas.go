@@ -84,7 +84,7 @@ func settableSchemas() object {
 			"description": "Keep order among the events of one resource alone. Implies ordered."},
 		"max_rate": object{"type": []string{"number", "null"}, "minimum": minRate, "description": "Deliveries a second."},
 		"debounce": object{"type": []string{"string", "null"}, "pattern": durationPattern,
-			"description": "For how long an event waits for a later one of the same name and resource, which takes its place."},
+			"description": "For how long an event waits for later ones of the same name and resource, the last of which takes its place; counted from the first."},
 		"batch":  batchSchema("max", "within"),
 		"skinny": object{"type": "boolean", "default": false, "description": "In place of the payload, {id, url} of the resource alone, each null where it is not known."},
 	}

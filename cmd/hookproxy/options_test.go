@@ -12,7 +12,7 @@ import (
 func TestOptionsThatNothingHonoursAreRefused(t *testing.T) {
 	up := start(t, "--upstream", startSample(t), "--redis", "redis://"+redistest.Mini(t).Addr, "--rules", writeRules(t, sampleRules))
 	for option, want := range map[string]int{
-		`"skinny":true`: http.StatusCreated, `"debounce":"1s"`: http.StatusUnprocessableEntity,
+		`"skinny":true`: http.StatusCreated, `"debounce":"1s"`: http.StatusCreated,
 		`"batch":{"max":10,"within":"1s"}`: http.StatusUnprocessableEntity,
 		`"ordered":true`:                   http.StatusCreated,
 	} {

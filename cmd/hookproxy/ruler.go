@@ -113,11 +113,10 @@ func (p *program) openRules(context.Context) error {
 	return nil
 }
 
-// optionLimits answers what subscribers may ask for. The engine makes no batches
-// and debounces nothing: a subscriber who asks for one of these is refused, rather
-// than told yes and served without.
+// optionLimits answers what subscribers may ask for. The engine makes no batches: a
+// subscriber who asks for one is refused, rather than told yes and served without.
 func optionLimits(o rules.OptionLimits) subscriptions.Limits {
 	limits := subscriptions.Limits(o)
-	limits.Debounce, limits.Batch, limits.BatchWithin = -1, -1, -1
+	limits.Batch, limits.BatchWithin = -1, -1
 	return limits
 }

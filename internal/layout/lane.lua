@@ -15,6 +15,8 @@ local function tries_key(id) return lane .. 'tries:' .. id end
 local function dead_key(id) return lane .. 'dead:' .. id end
 local function heads_key(id) return lane .. 'heads:' .. id end
 local function blocked_key(id) return lane .. 'blocked:' .. id end
+local function windows_key(id) return lane .. 'windows:' .. id end
+local function latest_key(id) return lane .. 'latest:' .. id end
 local function line_key(id, resource) return lane .. 'line:' .. id .. ':' .. resource end
 
 -- now answers Redis' time in ms, moved by an offset that is zero but in tests.
@@ -79,12 +81,14 @@ end
 -- at its cap, which finish then places again.
 -- Answers whether it is runnable.
 local function place(id, at)
-  local state = redis.call('HMGET', subscription_key(id), 'active', 'resume_at')
+  local state = redis.call('HMGET', subscription_key(id), 'active', 'resume_at', 'windows')
   local due, score = false, nil
   if state[1] == '1' then
     local first = redis.call('ZRANGE', retry_key(id), 0, 0, 'WITHSCORES')
     score = first[2] and tonumber(first[2])
     if (not score or score > at) and redis.call('EXISTS', queue_key(id)) == 1 then score = at end
+    local window = state[3] and redis.call('ZRANGE', windows_key(id), 0, 0, 'WITHSCORES')[2]
+    if window then score = math.min(score or math.huge, tonumber(window)) end
     if score then score = math.max(score, tonumber(state[2] or '') or 0) end
     due = score ~= nil and score <= at
   end
@@ -219,4 +223,45 @@ local function unblock(id, event)
   local resource = resource_of(event)
   if resource then redis.call('ZREM', line_key(id, resource), event) end
   return true
+end
+
+-- Debounce. An event that waits for later ones stands in a window, which is of one
+-- resource and event name, and ends a fixed time after its first event. latest
+-- knows the event that is left of each. When a window ends, that one is queued like
+-- any other, and only then gets a sequence: none is given to what is replaced.
+
+-- ripen queues what is left of windows, and answers the last sequence given.
+local function ripen(id, windows, sequence, by_resource)
+  for _, window in ipairs(windows) do
+    local event = redis.call('HGET', latest_key(id), window)
+    if event then
+      sequence = sequence + 1
+      if not (by_resource and line_up(id, event, sequence, string.match(window, '^[^:]+'))) then
+        hold(queue_key(id), sequence, event)
+      end
+      redis.call('HDEL', latest_key(id), window)
+    end
+    redis.call('ZREM', windows_key(id), window)
+  end
+  return sequence
+end
+
+-- ended answers windows whose time is over, the first one first.
+local function ended(id, at) return redis.call('ZRANGEBYSCORE', windows_key(id), '-inf', at, 'LIMIT', 0, 500) end
+
+-- window_of answers the window that an event waits in, or nil.
+local function window_of(id, event)
+  if redis.call('EXISTS', windows_key(id)) == 0 then return nil end
+  local ok, h = pcall(cjson.decode, string.match(fetch(event) or '', '^[^\n]*'))
+  local resource = ok and type(h) == 'table' and resource_key(h[2])
+  local window = resource and resource .. ':' .. h[1]
+  return window and redis.call('HGET', latest_key(id), window) == event and window or nil
+end
+
+-- close takes a window away, and answers the event that was left of it, or false.
+local function close(id, window)
+  local event = redis.call('HGET', latest_key(id), window)
+  redis.call('HDEL', latest_key(id), window)
+  redis.call('ZREM', windows_key(id), window)
+  return event
 end

@@ -28,6 +28,8 @@
 //	hookproxy:{0}:heads:<subscription>           HASH    of each resource the delivery that goes first, and of that the resource
 //	hookproxy:{0}:blocked:<subscription>         ZSET    deliveries behind another of their resource, by sequence
 //	hookproxy:{0}:line:<subscription>:<digest>   ZSET    those of one resource, by sequence
+//	hookproxy:{0}:windows:<subscription>         ZSET    digest:name of what waits for a later event, by when that ends
+//	hookproxy:{0}:latest:<subscription>          HASH    the event that is left of each of them
 //	hookproxy:{0}:turn                           STRING  counts turns given out in runnable
 //	hookproxy:{0}:runnable                       ZSET    subscriptions worth a visit, by turn
 //	hookproxy:{0}:waiting                        ZSET    subscriptions with something to come, by when
@@ -170,6 +172,9 @@ func (l Lane) Queue(subscription string) string { return l.Prefix + "queue:" + s
 
 // Blocked is the ZSET of a subscription's deliveries behind another of their resource.
 func (l Lane) Blocked(subscription string) string { return l.Prefix + "blocked:" + subscription }
+
+// Windows is the ZSET of what waits for a later event of its name and resource.
+func (l Lane) Windows(subscription string) string { return l.Prefix + "windows:" + subscription }
 
 // Retry is the ZSET of a subscription's deliveries to try again.
 func (l Lane) Retry(subscription string) string { return l.Prefix + "retry:" + subscription }

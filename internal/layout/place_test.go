@@ -83,3 +83,19 @@ func TestARunnableSubscriptionKeepsItsTurn(t *testing.T) {
 		}
 	})
 }
+
+func TestTheEndOfAWindowIsATimeToWakeUp(t *testing.T) {
+	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
+		s.Client.HSet(t.Context(), lane.Subscription("s"), "active", "1", "windows", "1")
+		for _, c := range []struct {
+			ends, retry, waiting float64
+			runnable             bool
+		}{{1500, 2000, 1500, false}, {2000, 1500, 1500, false}, {1000, 2000, 0, true}, {2000, 1000, 0, true}} {
+			s.Client.ZAdd(t.Context(), lane.Windows("s"), redis.Z{Score: c.ends, Member: "x:a.b"})
+			s.Client.ZAdd(t.Context(), lane.Retry("s"), redis.Z{Score: c.retry, Member: "event"})
+			if runnable, waiting := placed(t, s); runnable != c.runnable || waiting != c.waiting {
+				t.Errorf("%+v: runnable %v, waiting until %v", c, runnable, waiting)
+			}
+		}
+	})
+}
