@@ -7,8 +7,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 demo: ## The main job on one machine, with nothing but Go.
 	go run ./cmd/hookproxy demo
 
-test: ## Everything, with the race detector.
+test: ## Everything, with the race detector; and what is built otherwise for it (internal/socket).
 	go test -race ./...
+	go test ./internal/socket ./internal/http1 ./proxy
 
 test-short: ## What a save deserves.
 	go test -short ./...
