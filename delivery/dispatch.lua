@@ -328,7 +328,7 @@ for id in pairs(placed) do
   local gone = trim(s, max_queued, math.huge, TRIM_ACTIVE)
   if gone > 0 then redis.call('HSET', subscription_key(id), 'bytes', string.format('%.0f', s.bytes)) end
   count.overflowed = count.overflowed + gone
-  if s.windows then place(id, at) end -- what came after the first may be due before it
+  if s.windows or s.lines then place(id, at) end -- what came after the first may be due before it
 end
 local left = redis.call('LLEN', lane .. 'events')
 if left > 0 then wake() end

@@ -60,6 +60,20 @@ func TestARetryOfOneResourceHoldsUpThatResourceAlone(t *testing.T) {
 	})
 }
 
+func TestWhatIsBlockedHidesNothingThatIsNot(t *testing.T) {
+	onEachRedis(t, func(r *rig) {
+		r.set(r.subscribe("a", "contact.create", "http://a"), "ordered", "resource")
+		r.push(about(1, "x"))
+		r.dispatchAll()
+		r.end(r.takeOne(), stepRetry, time.Hour)
+		r.push(about(2, "x"), about(3, "y")) // the first is blocked, in the same call
+		r.dispatchAll()
+		if got := ids(r.take(8).deliveries); got != "e3" {
+			t.Errorf("claimed %q, want e3", got)
+		}
+	})
+}
+
 func TestTenThousandBlockedDeliveriesCostAClaimNothing(t *testing.T) {
 	onEachRedis(t, func(r *rig) {
 		id := r.subscribe("a", "contact.create", "http://a")
