@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -64,7 +65,7 @@ func userAt(body []byte, path string) (string, error) {
 	case found.Type == gjson.Number && isInteger(found.Raw):
 		user = found.Raw
 	case found.Type != gjson.String:
-		return "", errors.New("there is neither a string nor an integer where the user should be")
+		return "", fmt.Errorf("there is neither a string nor an integer at %q, where the user should be", path)
 	}
 	return user, checkUser(user)
 }

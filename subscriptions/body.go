@@ -25,7 +25,7 @@ const (
 )
 
 var (
-	errMediaType = errors.New("the body must be application/json in UTF-8, without a content coding")
+	errMediaType = errors.New("the body must be JSON in UTF-8, sent with Content-Type: application/json and without a Content-Encoding")
 	errTooLarge  = errors.New("the body must not be longer than 64 KiB")
 	errMalformed = errors.New("the body is not JSON")
 )

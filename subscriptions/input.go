@@ -194,7 +194,7 @@ func (c checker) checkTarget(f *form, target, unchanged string) {
 		return
 	}
 	if c.allowTarget(u.Hostname(), portOf(u)) != nil {
-		f.bad.add("target_url", "must not be an address or port that hooks are not sent to")
+		f.bad.add("target_url", "must be at a public address, or one in --allow-networks, and at a port of --target-ports: those are settings of hookproxy")
 	}
 }
 

@@ -44,10 +44,10 @@ var refusals = []struct {
 	name   string
 	title  string
 }{
-	{identity.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "Who is calling is not known"},
-	{identity.ErrUnavailable, http.StatusServiceUnavailable, "identity-unavailable", "Who is calling cannot be found out now"},
-	{ErrUnavailable, http.StatusServiceUnavailable, "store-unavailable", "Subscriptions cannot be reached now"},
-	{ErrNotFound, http.StatusNotFound, "not-found", "There is no such subscription"},
+	{identity.ErrUnauthenticated, http.StatusUnauthorized, unauthenticated, "Who is calling is not known"},
+	{identity.ErrUnavailable, http.StatusServiceUnavailable, identityUnavailable, "Who is calling cannot be found out now"},
+	{ErrUnavailable, http.StatusServiceUnavailable, storeUnavailable, "Subscriptions cannot be reached now"},
+	{ErrNotFound, http.StatusNotFound, notFound, "There is no such subscription"},
 	{ErrLimit, http.StatusUnprocessableEntity, "too-many-subscriptions", "There are as many subscriptions as are allowed"},
 	{ErrNotKept, http.StatusUnprocessableEntity, "not-kept", "The event cannot be delivered again"},
 	{ErrTooManyRedeliveries, http.StatusTooManyRequests, "too-many-redeliveries", "As many redeliveries are under way as are allowed"},
@@ -76,7 +76,7 @@ func problemOf(err error) problem {
 	for _, refusal := range refusals {
 		if errors.Is(err, refusal.err) {
 			p := problem{
-				Type: typeOf(refusal.name), Title: refusal.title, Status: refusal.status, Detail: detailOf(err, refusal.status),
+				Type: typeOf(refusal.name), Title: refusal.title, Status: refusal.status, Detail: detailOf(err, refusal.name),
 			}
 			if refused, ok := errors.AsType[*refusedError](err); ok {
 				p.Target = new(refused.reply.asked())
@@ -89,11 +89,25 @@ func problemOf(err error) problem {
 
 func typeOf(name string) string { return "urn:hookproxy:problem:" + name }
 
+// Names of refusals whose detail is not the error's.
+const (
+	unauthenticated     = "unauthenticated"
+	identityUnavailable = "identity-unavailable"
+	storeUnavailable    = "store-unavailable"
+	notFound            = "not-found"
+)
+
 // detailOf keeps to ourselves what a client cannot mend, and why nobody has
-// vouched for it.
-func detailOf(err error, status int) string {
-	switch status {
-	case http.StatusUnauthorized, http.StatusServiceUnavailable, http.StatusNotFound:
+// vouched for it; the log has it.
+func detailOf(err error, name string) string {
+	switch name {
+	case unauthenticated:
+		return "send the credentials that the API itself takes"
+	case identityUnavailable:
+		return "the API could not be asked; why is in hookproxy's log"
+	case storeUnavailable:
+		return "Redis could not be asked; why is in hookproxy's log"
+	case notFound:
 		return ""
 	}
 	return err.Error()
@@ -112,6 +126,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	switch p.Status {
 	case http.StatusUnauthorized:
+		h.log.Debug("subscription request refused", "method", r.Method, "status", p.Status, "error", err)
 		challenge(w.Header(), err)
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", retryAfter)

@@ -21,7 +21,7 @@ func (f *findings) examineFront(ctx context.Context, c config) {
 	if !c.proxies {
 		return
 	}
-	f.ok("rules", "%d rules, %d ways to know a caller", len(c.rules.Rules), len(c.rules.Identity))
+	f.ok("rules", "rules: %d; ways to know a caller: %d", len(c.rules.Rules), len(c.rules.Identity))
 	transport := proxy.NewTransport(proxy.TransportOptions{CA: c.upstreamCA, H2C: c.upstream.Scheme == "h2c"})
 	defer transport.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(ctx, doctorPatience)

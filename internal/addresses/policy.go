@@ -45,7 +45,7 @@ func (p Policy) Check(addr netip.Addr) error {
 		return nil
 	}
 	if reason := refusal(addr, inner, form); reason != "" {
-		return fmt.Errorf("%w: %s is %s", ErrRefused, addr, reason)
+		return fmt.Errorf("%w: %s is %s, and in no network of --allow-networks", ErrRefused, addr, reason)
 	}
 	return nil
 }
