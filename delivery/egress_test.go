@@ -195,6 +195,33 @@ func TestAnEgressProxyMayItselfBeHTTPS(t *testing.T) {
 	}
 }
 
+// net/http lets a dial outlive the request that it was for. Through a proxy that
+// never answers, each attempt would leave a connection behind for ten seconds.
+func TestADialThroughASilentEgressProxyEndsWithItsAttempt(t *testing.T) {
+	for _, scheme := range []string{"http", "https"} {
+		ln := must(net.Listen("tcp", "127.0.0.1:0"))
+		defer ln.Close()
+		ended := make(chan time.Duration, 1)
+		go func() { // ends with the dial, or with ln
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			begun := time.Now()
+			_, _ = io.Copy(io.Discard, conn)
+			ended <- time.Since(begun)
+		}()
+		s := throughEgress(t, must(url.Parse("http://"+ln.Addr().String())), func(o *Options) { o.Timeout = 50 * time.Millisecond })
+		if a := s.send(t.Context(), testDelivery(scheme+"://hook.test:8080/")); a.class != classTimeout {
+			t.Errorf("attempt %+v", a)
+		}
+		if took := <-ended; took > connectTimeout/2 {
+			t.Errorf("the dial to %s ended after %s", scheme, took)
+		}
+	}
+}
+
 func TestATargetSilentBehindAnEgressProxyIsCutAtTheDeadline(t *testing.T) {
 	silent := rawReceiver(t, false, "") // takes CONNECT and never answers
 	s := throughEgress(t, must(url.Parse("http://"+silent)), func(o *Options) { o.Timeout = 100 * time.Millisecond })

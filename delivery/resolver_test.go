@@ -89,6 +89,32 @@ func TestADNSServerThatFailsChargesNobody(t *testing.T) {
 	}
 }
 
+// A name is asked for twice, for IPv4 and IPv6. That there is no address of the one
+// kind says nothing of the other, about which nobody could be asked; but where it
+// comes last, it is all that net tells. So it does here each time.
+func TestAHalfAnswerDoesNotSayThatThereIsNoSuchName(t *testing.T) {
+	for _, c := range []struct {
+		failing dnsmessage.Type
+		code    dnsmessage.RCode
+		class   string
+	}{
+		{dnsmessage.TypeA, dnsmessage.RCodeServerFailure, classOurDNS}, {dnsmessage.TypeAAAA, dnsmessage.RCodeServerFailure, classOurDNS},
+		{dnsmessage.TypeA, dnsmessage.RCodeSuccess, classDNS}, {dnsmessage.TypeA, dnsmessage.RCodeNameError, classDNS},
+	} {
+		s := testSender(t, func(o *Options) { o.Resolver = nametest.FailingFor(t, c.failing, c.code) })
+		dial := s.watched(func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "hook.test", IsNotFound: true}}
+		})
+		_, err := dial(t.Context(), "tcp", "hook.test:80")
+		if a := s.blame(t.Context(), err); a.class != c.class {
+			t.Errorf("%s answers %s: %+v, want %s", c.failing, c.code, a, c.class)
+		}
+		if a := s.send(t.Context(), testDelivery("http://hook.test/")); a.class != c.class {
+			t.Errorf("%s answers %s: sending is %+v, want %s", c.failing, c.code, a, c.class)
+		}
+	}
+}
+
 func TestANameWithARefusedAddressBesideOthersLeadsToTheOthersAlone(t *testing.T) {
 	trap, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

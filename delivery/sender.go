@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -46,31 +45,21 @@ type sender struct {
 	agent     string
 	// resolved is when a name last became an address, in ns since 1970.
 	resolved atomic.Int64
+	strict   net.Resolver // is asked again where there is said to be no such name
 }
 
 func newSender(o Options) *sender {
 	s := &sender{timeout: o.Timeout, agent: "hookproxy/" + o.Version}
+	s.strict.PreferGo, s.strict.StrictErrors = true, true
+	if o.Resolver != nil {
+		s.strict.Dial = o.Resolver.Dial
+	}
 	dial := (&net.Dialer{Timeout: connectTimeout, Resolver: o.Resolver, Control: o.Addresses.Control}).DialContext
 	if o.EgressProxy != nil {
 		dial = newEgress(o).dial
 	}
 	s.transport = newTransport(o, s.watched(dial))
 	return s
-}
-
-type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
-
-// watched dials, and notes when a name could be resolved.
-func (s *sender) watched(dial dialFunc) dialFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
-		if host, _, splitErr := net.SplitHostPort(address); splitErr == nil && !is[*net.DNSError](err) {
-			if _, literal := netip.ParseAddr(host); literal != nil {
-				s.resolved.Store(time.Now().UnixNano())
-			}
-		}
-		return conn, err
-	}
 }
 
 // close lets go of idle connections.

@@ -51,7 +51,7 @@ func newTransport(o Options, dial dialFunc) transport {
 // RoundTrip implements http.RoundTripper.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme == "https" {
-		return t.secure.RoundTrip(r)
+		return t.secure.RoundTrip(boundDial(r))
 	}
 	return t.plain.RoundTrip(r)
 }

@@ -36,6 +36,17 @@ func Failing(t testing.TB, code dnsmessage.RCode) *net.Resolver {
 	return serve(t, func(m *dnsmessage.Message) { m.RCode = code })
 }
 
+// FailingFor is Resolver for a server that answers questions of one type with a
+// code, and that there is no such data to all others.
+func FailingFor(t testing.TB, kind dnsmessage.Type, code dnsmessage.RCode) *net.Resolver {
+	t.Helper()
+	return serve(t, func(m *dnsmessage.Message) {
+		if len(m.Questions) > 0 && m.Questions[0].Type == kind {
+			m.RCode = code
+		}
+	})
+}
+
 func serve(t testing.TB, answer func(*dnsmessage.Message)) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
