@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/hookproxy/hookproxy/internal/problem"
 	"github.com/hookproxy/hookproxy/internal/redistest"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
@@ -247,11 +248,11 @@ func TestWhatCannotBeAskedIsRefusedFieldByField(t *testing.T) {
 
 func wantFields(r *rig, a answer, fields ...string) {
 	r.Helper()
-	var p problem
+	var p problem.Problem
 	a.into(r, &p)
 	var got []string
 	for _, one := range p.Errors {
-		got = append(got, one.Field)
+		got = append(got, one.Name)
 	}
 	if !slices.Equal(got, fields) || p.Type != "urn:hookproxy:problem:invalid" {
 		r.Errorf("the fields at fault are %q, want %q: %s", got, fields, a.body)

@@ -20,6 +20,7 @@ import (
 	"github.com/hookproxy/hookproxy/events"
 	"github.com/hookproxy/hookproxy/internal/addresses"
 	"github.com/hookproxy/hookproxy/internal/layout"
+	"github.com/hookproxy/hookproxy/internal/problem"
 	"github.com/hookproxy/hookproxy/internal/redistest"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
@@ -187,7 +188,7 @@ func (a answer) into(r *rig, value any) {
 
 // problem answers the name of a refusal's type.
 func (a answer) problem() string {
-	var p problem
+	var p problem.Problem
 	_ = json.Unmarshal([]byte(a.body), &p) // what is no problem has no type
 	return strings.TrimPrefix(p.Type, "urn:hookproxy:problem:")
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hookproxy/hookproxy/events"
+
+	"github.com/hookproxy/hookproxy/internal/problem"
 )
 
 // reasonUnreadable is why what is no event is parked.
@@ -56,7 +58,7 @@ func (c *console) listParked(w http.ResponseWriter, r *http.Request) error {
 	}
 	list, next, err := c.parked.List(r.Context(), cursor, limit)
 	if errors.Is(err, events.ErrPosition) {
-		return invalid{badCursor}
+		return problem.Fields{badCursor}
 	}
 	if err != nil {
 		return storeError{err}
@@ -99,7 +101,7 @@ func (c *console) assign(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if wanted.User == "" {
-		return invalid{{"user", "must be given"}}
+		return problem.Wrong("user", "must be given")
 	}
 	name := r.PathValue("name")
 	if err := c.parked.Assign(r.Context(), name, wanted.User); err != nil {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/hookproxy/hookproxy/delivery"
+	"github.com/hookproxy/hookproxy/internal/problem"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
@@ -66,7 +67,7 @@ func (c *console) purge(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if wanted.Kind != delivery.DropWaiting && wanted.Kind != delivery.DropDead {
-		return invalid{{"kind", "must be waiting or dead"}}
+		return problem.Wrong("kind", "must be waiting or dead")
 	}
 	sub, err := c.subscriptions.Inspect(r.Context(), r.PathValue("id"))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookproxy/hookproxy/delivery"
+	"github.com/hookproxy/hookproxy/internal/problem"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
@@ -35,21 +36,21 @@ type redeliveryWish struct {
 }
 
 func (wish *redeliveryWish) check() error {
-	var bad invalid
+	var bad problem.Fields
 	if count(wish.Subscription != "", wish.User != "", wish.Host != "", wish.All) != 1 {
-		bad = append(bad, fault{"subscription", "must be given, or one of user, host and all"})
+		bad = append(bad, problem.At("subscription", "must be given, or one of user, host and all"))
 	}
 	if count(wish.Event != "", wish.Missed, !wish.From.IsZero()) != 1 {
-		bad = append(bad, fault{"missed", "must be given, or one of event and from"})
+		bad = append(bad, problem.At("missed", "must be given, or one of event and from"))
 	}
 	if wish.Event != "" && wish.Subscription == "" {
-		bad = append(bad, fault{"event", "must stand beside a subscription"})
+		bad = append(bad, problem.At("event", "must stand beside a subscription"))
 	}
 	if !wish.To.IsZero() && (wish.From.IsZero() || wish.To.Before(wish.From)) {
-		bad = append(bad, fault{"to", "must stand beside from, and not be before it"})
+		bad = append(bad, problem.At("to", "must stand beside from, and not be before it"))
 	}
 	if time.Until(wish.At) > delivery.MaxRedeliveryDelay {
-		bad = append(bad, fault{"at", "must be within 30 days"})
+		bad = append(bad, problem.At("at", "must be within 30 days"))
 	}
 	if wish.To.IsZero() && !wish.From.IsZero() {
 		wish.To = time.Now()

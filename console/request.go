@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hookproxy/hookproxy/internal/problem"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
@@ -77,14 +78,14 @@ func readBody(w http.ResponseWriter, r *http.Request, value any) error {
 type query struct {
 	values url.Values
 	known  []string
-	bad    invalid
+	bad    problem.Fields
 }
 
 func readQuery(r *http.Request) *query {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	q := &query{values: values}
 	if err != nil {
-		q.bad = append(q.bad, fault{"", "the query must be written as name=value&name=value"})
+		q.bad = append(q.bad, problem.At("", "the query must be written as name=value&name=value"))
 	}
 	return q
 }
@@ -93,7 +94,7 @@ func readQuery(r *http.Request) *query {
 func (q *query) text(name string) string {
 	q.known = append(q.known, name)
 	if values := q.values[name]; len(values) > 1 || len(values) == 1 && values[0] == "" {
-		q.bad = append(q.bad, fault{name, "must be given once, and not empty"})
+		q.bad = append(q.bad, problem.At(name, "must be given once, and not empty"))
 	}
 	return q.values.Get(name)
 }
@@ -102,7 +103,7 @@ func (q *query) text(name string) string {
 func (q *query) oneOf(name string, words ...string) string {
 	value := q.text(name)
 	if value != "" && !slices.Contains(words, value) {
-		q.bad = append(q.bad, fault{name, "must be one of " + strings.Join(words, ", ")})
+		q.bad = append(q.bad, problem.At(name, "must be one of "+strings.Join(words, ", ")))
 	}
 	return value
 }
@@ -115,7 +116,7 @@ func (q *query) number(name string, standard, least, most int64) int64 {
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n < least || n > most {
-		q.bad = append(q.bad, fault{name, "must be a number from " + strconv.FormatInt(least, 10) + " to " + strconv.FormatInt(most, 10)})
+		q.bad = append(q.bad, problem.At(name, "must be a number from "+strconv.FormatInt(least, 10)+" to "+strconv.FormatInt(most, 10)))
 	}
 	return n
 }
@@ -135,7 +136,7 @@ func (q *query) selection() subscriptions.Selection {
 func (q *query) done() error {
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
 		if !slices.Contains(q.known, name) {
-			q.bad = append(q.bad, fault{name, "is not known; there are " + strings.Join(q.known, ", ")})
+			q.bad = append(q.bad, problem.At(name, "is not known; there are "+strings.Join(q.known, ", ")))
 		}
 	}
 	if len(q.bad) > 0 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hookproxy/hookproxy/delivery"
+	"github.com/hookproxy/hookproxy/internal/problem"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
@@ -144,4 +145,4 @@ func (c *console) listAttempts(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-var badCursor = fault{"cursor", "must be as the page before had it"}
+var badCursor = problem.At("cursor", "must be as the page before had it")

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/hookproxy/hookproxy/internal/problem"
 )
 
 const (
@@ -30,23 +32,21 @@ var (
 	errMalformed = errors.New("the body is not JSON")
 )
 
-// violation is what is wrong with one field of a body.
-type violation struct {
-	// Field names it; empty for the body as a whole.
-	Field   string `json:"field"`
-	Message string `json:"message"`
-}
-
-// violations are an error that the subscriber can mend, field by field.
-type violations []violation
-
-// Error counts them; the answer lists them.
-func (v violations) Error() string { return fmt.Sprintf("%d fields are invalid", len(v)) }
+// violations are what is wrong with a body or a query, as far as one answer names it.
+type violations problem.Fields
 
 func (v *violations) add(field, message string) {
 	if len(*v) < maxViolations {
-		*v = append(*v, violation{strings.ToValidUTF8(field[:min(len(field), maxFieldName)], ""), message})
+		*v = append(*v, problem.Field{Name: strings.ToValidUTF8(field[:min(len(field), maxFieldName)], ""), Message: message})
 	}
+}
+
+// err answers them as an error, or nil for none.
+func (v violations) err() error {
+	if len(v) == 0 {
+		return nil
+	}
+	return problem.Fields(v)
 }
 
 // member is one name and value of a JSON object, as they stand there.
@@ -56,7 +56,7 @@ type member struct {
 }
 
 // readObject reads a request body that must be one JSON object. It answers
-// errMediaType, errTooLarge, errMalformed or violations.
+// errMediaType, errTooLarge, errMalformed or problem.Fields.
 func readObject(w http.ResponseWriter, r *http.Request) ([]member, error) {
 	if !isJSON(r.Header) {
 		return nil, errMediaType
@@ -99,7 +99,7 @@ func parseObject(body []byte) ([]member, error) {
 	}
 	tokens := json.NewDecoder(bytes.NewReader(whole))
 	if start, err := tokens.Token(); err != nil || start != json.Delim('{') {
-		return nil, violations{{Message: "must be a JSON object"}}
+		return nil, problem.Wrong("", "must be a JSON object")
 	}
 	var members []member
 	var bad violations
@@ -121,8 +121,8 @@ func parseObject(body []byte) ([]member, error) {
 			break
 		}
 	}
-	if len(bad) > 0 {
-		return nil, bad
+	if err := bad.err(); err != nil {
+		return nil, err
 	}
 	return members, nil
 }

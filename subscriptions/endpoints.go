@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/gorilla/mux"
+
+	"github.com/hookproxy/hookproxy/internal/problem"
 )
 
 const (
@@ -79,7 +81,7 @@ func idempotencyKey(r *http.Request) (string, error) {
 	}
 	unfit := func(c rune) bool { return c <= ' ' || c >= 0x7f }
 	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxKey || strings.ContainsFunc(keys[0], unfit) {
-		return "", violations{{"Idempotency-Key", "must be 1 to 255 visible ASCII characters"}}
+		return "", problem.Wrong("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
 	}
 	return keys[0], nil
 }
@@ -221,7 +223,7 @@ func (h *handler) showSecret(w http.ResponseWriter, status int, sub Subscription
 }
 
 func (h *handler) ok(w http.ResponseWriter, status int, value any) {
-	h.write(w, status, "application/json", value)
+	problem.Write(w, h.log, status, "application/json", value)
 }
 
 // changed logs a change. Of the target URL only the host may be known: the

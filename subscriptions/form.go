@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hookproxy/hookproxy/internal/problem"
 )
 
 // settable names the fields of a subscription that a subscriber may set.
@@ -205,9 +207,9 @@ func (f *form) optionalObject(name string) (inner *form, given bool) {
 
 // adopt takes over what was wrong in an inner object.
 func (f *form) adopt(name string, inner *form) {
-	if bad, ok := errors.AsType[violations](inner.done()); ok {
+	if bad, ok := errors.AsType[problem.Fields](inner.done()); ok {
 		for _, b := range bad {
-			f.bad.add(name+"."+b.Field, b.Message)
+			f.bad.add(name+"."+b.Name, b.Message)
 		}
 	}
 }
@@ -238,10 +240,7 @@ func (f *form) done() error {
 	for _, m := range f.members {
 		f.bad.add(m.name, "is not a field that can be set; those are "+f.settable)
 	}
-	if len(f.bad) > 0 {
-		return f.bad
-	}
-	return nil
+	return f.bad.err()
 }
 
 // merge answers the body that a subscription has once a patch is applied to it
@@ -304,9 +303,9 @@ func membersOf(object map[string]json.RawMessage) []member {
 // mergeObject applies a patch to an object whose values are not objects.
 func mergeObject(field string, object, patch json.RawMessage) (json.RawMessage, error) {
 	members, err := parseObject(patch)
-	if bad, ok := errors.AsType[violations](err); ok {
+	if bad, ok := errors.AsType[problem.Fields](err); ok {
 		for i := range bad {
-			bad[i].Field = strings.TrimSuffix(field+"."+bad[i].Field, ".")
+			bad[i].Name = strings.TrimSuffix(field+"."+bad[i].Name, ".")
 		}
 		return nil, bad
 	}

@@ -49,7 +49,7 @@ func FuzzPost(f *testing.F) {
 		if a.status < 400 || a.status >= 500 || s.Client.DBSize(t.Context()).Val() != before {
 			t.Errorf("%q was answered %d, and Redis has %d keys more", body, a.status, s.Client.DBSize(t.Context()).Val()-before)
 		}
-		var p problem
+		var p refused
 		a.into(t, &p)
 	})
 }

@@ -1,8 +1,6 @@
 package subscriptions
 
 import (
-	"bytes"
-	"encoding/json"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -237,25 +235,4 @@ func checkOrigin(r *http.Request) error {
 		return errCrossOrigin
 	}
 	return nil
-}
-
-// write answers with JSON. Nothing that belongs to one caller may be kept by a
-// cache; what does not says so before.
-func (h *handler) write(w http.ResponseWriter, status int, contentType string, value any) {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false) // target URLs stay readable
-	if err := encoder.Encode(value); err != nil {
-		h.log.Error("encode an answer", "error", err)
-		status = http.StatusInternalServerError
-		body.Reset()
-	}
-	header := w.Header()
-	header.Set("Content-Type", contentType)
-	if header.Get("Cache-Control") == "" {
-		header.Set("Cache-Control", "no-store")
-	}
-	header.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // a client that has left needs no answer
 }

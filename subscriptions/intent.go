@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/hookproxy/hookproxy/internal/problem"
 )
 
 // Whether a target has to show that it wants hooks before it gets any.
@@ -183,7 +185,7 @@ func (h *handler) confirm(w http.ResponseWriter, r *http.Request, user string) e
 	return h.settle(r, user, func(current Subscription) error {
 		secrets := r.Header.Values(hookSecretHeader)
 		if len(secrets) != 1 {
-			return violations{{hookSecretHeader, "must be the secret that the target was sent, as a header"}}
+			return problem.Wrong(hookSecretHeader, "must be the secret that the target was sent, as a header")
 		}
 		sub, err := h.store.Confirm(r.Context(), user, current, secrets[0])
 		if err != nil {

@@ -144,19 +144,19 @@ func (a answer) into(t testing.TB, value any) {
 }
 
 // wantProblem wants an RFC 9457 body of a type, about just these fields.
-func (a answer) wantProblem(t testing.TB, status int, name string, fields ...string) problem {
+func (a answer) wantProblem(t testing.TB, status int, name string, fields ...string) refused {
 	t.Helper()
 	a.want(t, status)
-	var p problem
+	var p refused
 	a.into(t, &p)
 	if p.Type != "urn:hookproxy:problem:"+name || p.Status != status || p.Title == "" || a.header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("the problem is %s of type %s", a.body, a.header.Get("Content-Type"))
 	}
 	var got []string
 	for _, v := range p.Errors {
-		got = append(got, v.Field)
+		got = append(got, v.Name)
 		if v.Message == "" {
-			t.Errorf("nothing is said about %s", v.Field)
+			t.Errorf("nothing is said about %s", v.Name)
 		}
 	}
 	if strings.Join(got, " ") != strings.Join(fields, " ") {

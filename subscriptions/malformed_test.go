@@ -11,6 +11,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"github.com/hookproxy/hookproxy/internal/problem"
 	"github.com/hookproxy/hookproxy/internal/redistest"
 )
 
@@ -157,7 +158,7 @@ func TestTenThousandMalformedBodiesStoreNothing(t *testing.T) {
 		if w.Code < 400 || w.Code >= 500 || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/problem+json") {
 			t.Errorf("%q was answered %d: %s", what, w.Code, w.Body)
 		}
-		byTarget := strings.Contains(w.Body.String(), typeOf("target-refused"))
+		byTarget := strings.Contains(w.Body.String(), problem.Type("target-refused"))
 		if byTarget != (asked == 1) || asked > 1 {
 			t.Errorf("%q had the target asked %d times, and was answered %s", what, asked, w.Body)
 		}

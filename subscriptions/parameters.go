@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/hookproxy/hookproxy/internal/problem"
 )
 
 // parameters are those of a query. Those that nobody reads are somebody else's: a
@@ -16,7 +18,7 @@ type parameters struct {
 func readParameters(r *http.Request) (*parameters, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, violations{{Message: "the query must be written as name=value&name=value"}}
+		return nil, problem.Wrong("", "the query must be written as name=value&name=value")
 	}
 	return &parameters{query: query}, nil
 }
@@ -38,9 +40,4 @@ func (p *parameters) limit(limit *int) {
 	}, "must be a number from 1 to 100")
 }
 
-func (p *parameters) err() error {
-	if len(p.bad) > 0 {
-		return p.bad
-	}
-	return nil
-}
+func (p *parameters) err() error { return p.bad.err() }

@@ -19,7 +19,7 @@ func TestEveryProblemTypeIsDocumentedWithItsStatus(t *testing.T) {
 	}
 	want := map[string]int{"invalid": 422, "internal": 500}
 	for _, refusal := range refusals {
-		want[refusal.name] = refusal.status
+		want[refusal.Name] = refusal.Status
 	}
 	for name, status := range want {
 		if !strings.Contains(ours, fmt.Sprintf("| `%s` | %d |", name, status)) {

@@ -3,6 +3,8 @@ package subscriptions
 import (
 	"maps"
 	"slices"
+
+	"github.com/hookproxy/hookproxy/internal/problem"
 )
 
 var (
@@ -229,9 +231,9 @@ func subscriptionSchema() object {
 
 // problemTypes answers every type that a refusal may have.
 func problemTypes() []string {
-	types := []string{typeOf("invalid"), typeOf("internal")}
+	types := []string{problem.Type(problem.Invalid), problem.Type(problem.Internal)}
 	for _, refusal := range refusals {
-		types = append(types, typeOf(refusal.name))
+		types = append(types, problem.Type(refusal.Name))
 	}
 	slices.Sort(types)
 	return slices.Compact(types)

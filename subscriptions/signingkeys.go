@@ -9,6 +9,8 @@ import (
 	"net/http"
 
 	"github.com/gorilla/mux"
+
+	"github.com/hookproxy/hookproxy/internal/problem"
 )
 
 const (
@@ -104,5 +106,5 @@ func (h *handler) jwks(w http.ResponseWriter, r *http.Request) {
 		set.Keys = append(set.Keys, jwkOf(key))
 	}
 	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", jwksMaxAge))
-	h.write(w, http.StatusOK, "application/jwk-set+json", set)
+	problem.Write(w, h.log, http.StatusOK, "application/jwk-set+json", set)
 }

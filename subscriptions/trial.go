@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+
+	"github.com/hookproxy/hookproxy/internal/problem"
 )
 
 const (
@@ -116,7 +118,7 @@ func (h *handler) testEvent(r *http.Request, user string, sub Subscription, name
 	}
 	covered := slices.ContainsFunc(sub.Events, func(pattern string) bool { return Covers(pattern, name) })
 	if !covered || !slices.Contains(h.events(), name) {
-		return TestEvent{}, violations{{"event", "must be hook.test, or an event that this subscription gets"}}
+		return TestEvent{}, problem.Wrong("event", "must be hook.test, or an event that this subscription gets")
 	}
 	samples, err := h.samplesOf(r.Context(), user, name)
 	if err != nil {
