@@ -98,12 +98,21 @@ func (p *planner) aside(o *operation, a answers) string {
 		return "it is served elsewhere, at " + o.servers[0].URL
 	case a.streams:
 		return "it answers a stream, which is never captured"
-	case o.method == http.MethodPost && len(words) > 0 && questions[words[len(words)-1].text]:
+	case o.asks(words):
 		return "it looks like a question rather than a write"
 	case len(a.statuses) > 0 && len(a.beyond()) == len(a.statuses) && !slices.Contains(a.statuses, http.StatusMultiStatus):
 		return "it answers " + listed(a.statuses) + " only, which says that the work is still to come, or done elsewhere"
 	}
 	return ""
+}
+
+// asks reports whether a POST looks like a question, by the last word of its path
+// or by what the document says of it.
+func (o *operation) asks(words []word) bool {
+	if o.method != http.MethodPost || len(words) == 0 || o.Responses.Value("201") != nil {
+		return false
+	}
+	return questions[words[len(words)-1].text] || asking.MatchString(aboutOf(o))
 }
 
 // status names the statuses where the usual ones are not enough.

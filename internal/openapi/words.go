@@ -78,6 +78,9 @@ var questions = map[string]bool{
 	"preview": true, "estimate": true, "graphql": true, "find": true, "autocomplete": true, "suggest": true, "calculate": true,
 }
 
+// asking is how a summary of such a POST begins.
+var asking = regexp.MustCompile(`^(?i)(get|list|search|find|retrieve|query|look up)(s|es)?\b`)
+
 // sameName reports whether two names are the same but for capitals and the
 // signs between words.
 func sameName(a, b string) bool { return letters(a) == letters(b) }
