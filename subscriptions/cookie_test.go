@@ -79,6 +79,22 @@ func TestASessionCookieCountsOnlyForJSONFromItsOwnSite(t *testing.T) {
 	}
 }
 
+// A body may be left out of some requests, and with it what a form cannot say. Old
+// browsers tell nothing of where a form came from.
+func TestASessionCookieCountsForJSONWithoutABodyToo(t *testing.T) {
+	r := newRig(t, redistest.Mini(t), func(o *HandlerOptions) { o.Identity = bySession(t) })
+	var made resource
+	created := r.send(t, "", "POST", base, `{"event":"deal.won",`+good+`}`, "Cookie", "session=ann-s").want(t, 201)
+	created.into(t, &made)
+	for _, action := range []string{"rotate-secret", "test", "confirm", "redeliver", "missed/ack"} {
+		for _, form := range []string{"", "text/plain", "application/x-www-form-urlencoded"} {
+			r.send(t, "", "POST", base+made.ID+"/"+action, "", "Cookie", "session=ann-s", "Content-Type", form).wantProblem(t, 415, "unsupported-media-type")
+		}
+	}
+	r.send(t, "", "GET", base+made.ID, "", "Cookie", "session=ann-s", "If-None-Match", created.header.Get("ETag")).want(t, 304)
+	r.send(t, "", "POST", base+made.ID+"/rotate-secret", "", "Cookie", "session=ann-s", "Content-Type", "application/json").want(t, 200)
+}
+
 // A token that cannot be verified because its issuer's keys are away is not the
 // same as a bad one: the caller should come again, not log in again.
 func TestATokenWhoseKeysAreAwayIsAskedToComeAgain(t *testing.T) {

@@ -225,7 +225,8 @@ var crossOrigin http.CrossOriginProtection
 
 // checkOrigin keeps the pages of others from using credentials that a browser
 // sends by itself, cookies above all. Those that a script must add, no page
-// can send to us from elsewhere.
+// can send to us from elsewhere. Browsers that say nothing of a form's origin are
+// told by its type, also where there is no body.
 func checkOrigin(r *http.Request) error {
 	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if scheme != "" && !slices.Contains(ambient, strings.ToLower(scheme)) {
@@ -233,6 +234,9 @@ func checkOrigin(r *http.Request) error {
 	}
 	if crossOrigin.Check(r) != nil {
 		return errCrossOrigin
+	}
+	if r.Method == http.MethodPost && len(r.Header["Cookie"]) > 0 && !isJSON(r.Header) {
+		return errMediaType
 	}
 	return nil
 }
