@@ -111,10 +111,16 @@ func (s segment) shape() string {
 // itemLast reports whether the path ends with a parameter: the path of one
 // resource.
 func (r route) itemLast() bool {
-	return len(r.segments) > 0 && r.last().params > 0 && !strings.HasPrefix(r.last().after, ":")
+	return r.last().params > 0 && !strings.HasPrefix(r.last().after, ":")
 }
 
-func (r route) last() segment { return r.segments[len(r.segments)-1] }
+// last answers the last segment; the root has none.
+func (r route) last() (none segment) {
+	if len(r.segments) == 0 {
+		return none
+	}
+	return r.segments[len(r.segments)-1]
+}
 
 // lastParam answers the name of the last parameter, or "".
 func (r route) lastParam() string {

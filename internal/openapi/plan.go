@@ -82,7 +82,9 @@ func (p *planner) subject(o *operation) (noun, param string) {
 		noun = singular(words[len(words)-1].text)
 	}
 	switch item := p.item(o.route); {
-	case o.itemLast() || o.isAction(p.api):
+	case o.isAction(p.api):
+		param = o.params[o.actedOn()]
+	case o.itemLast():
 		param = o.params[o.lastParam()]
 	case item != nil:
 		param = item.params[item.lastParam()]
@@ -150,21 +152,18 @@ func (p *planner) silent(e *entry, o *operation, a answers) {
 	if slices.Contains(a.statuses, http.StatusNoContent) {
 		says = "It answers 204"
 	}
-	switch {
-	case o.method == http.MethodPost && !o.itemLast() && !o.isAction(p.api):
-		if a.location {
-			e.set("fetch", "after", says+": what was made is fetched from Location.")
-			return
+	switch acted := o.actedOn(); {
+	case o.isAction(p.api) && acted != "":
+		e.set("resource", "path."+acted, "")
+		if !e.fetchable(p, o.above(), "{after: "+quote(o.above().fetchPath())+"}", says) {
+			p.named(e, says+": the event", true)
 		}
-		e.set("payload", "thin", says+": the event carries the id and the URL, as far as Location tells.")
 	case o.isAction(p.api):
-		if param := o.lastParam(); param != "" {
-			e.set("resource", "path."+param, "")
-		}
-		if e.fetchable(p, o.above(), "{after: "+quote(o.above().fetchPath())+"}", says) {
-			return
-		}
-		p.named(e, says+": the event", true)
+		p.named(e, says+": the event", false)
+	case o.method == http.MethodPost && !o.itemLast() && a.location:
+		e.set("fetch", "after", says+": what was made is fetched from Location.")
+	case o.method == http.MethodPost && !o.itemLast():
+		e.set("payload", `{location: "{response.header.Location}"}`, says+": the event carries Location, should the API send one.")
 	case !e.fetchable(p, o.route, "after", says):
 		p.named(e, says+": the event", o.itemLast())
 	}
@@ -187,6 +186,19 @@ func (e *entry) fetchable(p *planner, at route, fetch, says string) bool {
 		e.set("payload", "fetched."+a.at, fmt.Sprintf("That answer holds it in %q.", a.at))
 	}
 	return true
+}
+
+// actedOn answers the parameter that names the one thing that a POST does
+// something to, or "": /deals/{id}/close is done to a deal, /deals/import is not.
+func (o *operation) actedOn() string {
+	at := len(o.segments) - 1
+	if o.last().params == 0 && !strings.Contains(o.last().literal, ":") {
+		at--
+	}
+	if at < 0 || o.segments[at].params == 0 {
+		return ""
+	}
+	return o.segments[at].param
 }
 
 // above is the path that a POST does something to.
@@ -245,8 +257,8 @@ func (p *planner) one(e *entry, o *operation, a answers, noun, param string) {
 			"The answer holds only "+strings.Join(a.has.sorted(), ", ")+"; the rest is as the caller sent it.")
 	}
 	switch id := a.has.id(noun, param); {
-	case o.isAction(p.api) && o.lastParam() != "":
-		e.set("resource", "path."+o.lastParam(), "")
+	case o.isAction(p.api) && o.actedOn() != "":
+		e.set("resource", "path."+o.actedOn(), "")
 	case o.itemLast() || o.method != http.MethodPost || id == "" || id == "id":
 	case p.item(o.route) != nil:
 		e.set("resource", at+"."+id, fmt.Sprintf("Its id is %q, as in %s.", id, p.item(o.route).written))

@@ -133,11 +133,7 @@ func contentOf(ref *openapi3.SchemaRef, noun, param string) content {
 	if c.has.id(noun, param) != "" {
 		return c
 	}
-	for _, key := range append([]string{noun, noun + "s"}, envelopes...) {
-		property := c.has.named(key)
-		if property == "" {
-			continue
-		}
+	for _, property := range c.has.wrapping(noun) {
 		within := &openapi3.SchemaRef{Value: c.has[property]}
 		if items := listOf(within, 0); items != nil {
 			return content{known: true, at: property, list: true, has: propertiesOf(items, 0)}
@@ -147,6 +143,23 @@ func contentOf(ref *openapi3.SchemaRef, noun, param string) content {
 		}
 	}
 	return c
+}
+
+// wrapping answers the properties that may hold one or several of a noun, the
+// likeliest first: droplet or droplets, and then data and the like.
+func (p properties) wrapping(noun string) []string {
+	var found []string
+	for _, property := range p.sorted() {
+		if singular(snake(property)) == noun {
+			found = append(found, property)
+		}
+	}
+	for _, key := range envelopes {
+		if property := p.named(key); property != "" {
+			found = append(found, property)
+		}
+	}
+	return found
 }
 
 // jsonSchema answers the schema of a body as JSON. known is false where the

@@ -114,7 +114,8 @@ func (w *writing) sections() {
 		for i, mount := range w.mounts {
 			quoted[i] = quote(mount)
 		}
-		fmt.Fprintf(&b, "\n# Where the API's paths begin, by its servers. The paths below are written without it.\nmatching:\n  mount: [%s]\n",
+		fmt.Fprintf(&b, "\n# Where the API's paths begin, by its servers. The paths below are written without it.\n"+
+			"# If --upstream ends with it, clients ask for paths without: delete it here, and before what identity gets.\nmatching:\n  mount: [%s]\n",
 			strings.Join(quoted, ", "))
 	}
 	w.settings = b.Bytes()
