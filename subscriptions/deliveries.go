@@ -67,6 +67,7 @@ func neverNull[T any](list []T) []T {
 }
 
 // nextLink answers the Link (RFC 8288) to the page that one parameter more leads to.
+// What else stands in the query stays: a filter, or the key that callers are known by.
 func nextLink(r *http.Request, name, value string) string {
 	query := r.URL.Query()
 	query.Set(name, value)

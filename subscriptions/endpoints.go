@@ -31,7 +31,8 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request, user string) erro
 	}
 	page, more := wanted.page(subs)
 	if more {
-		w.Header().Set("Link", wanted.next(r, page[len(page)-1]))
+		last := page[len(page)-1]
+		w.Header().Set("Link", nextLink(r, "cursor", position{last.CreatedAt, last.ID}.String()))
 	}
 	list := make([]resource, len(page))
 	for i, sub := range page {

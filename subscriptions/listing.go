@@ -3,7 +3,6 @@ package subscriptions
 import (
 	"encoding/base64"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -74,19 +73,6 @@ func (l listing) wants(sub Subscription) bool {
 		}
 	}
 	return false
-}
-
-// next answers the Link (RFC 8288) to the page behind the last subscription of
-// this one.
-func (l listing) next(r *http.Request, last Subscription) string {
-	query := url.Values{"limit": {strconv.Itoa(l.limit)}, "cursor": {position{last.CreatedAt, last.ID}.String()}}
-	if l.event != "" {
-		query.Set("event", l.event)
-	}
-	if l.active != "" {
-		query.Set("active", l.active)
-	}
-	return "<" + r.URL.EscapedPath() + "?" + query.Encode() + `>; rel="next"`
 }
 
 // String writes a position as a cursor, whose form is our own affair.

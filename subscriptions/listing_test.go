@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/hookproxy/hookproxy/identity"
 	"github.com/hookproxy/hookproxy/internal/redistest"
 )
 
@@ -72,6 +73,29 @@ func TestAListIsFilteredAndReadPageByPage(t *testing.T) {
 			t.Errorf("the next page is %s", got)
 		}
 	})
+}
+
+// Whoever is known by a key in the query must be known on the next page too.
+func TestALinkKeepsWhatElseStandsInTheQuery(t *testing.T) {
+	t.Setenv("LISTING_KEY_SECRET", strings.Repeat("k", 32))
+	chain, err := identity.New(identity.Options{Entries: []identity.Entry{
+		{Kind: identity.KindKey, Query: "api_key", Unverified: true, Secret: identity.Source{Env: "LISTING_KEY_SECRET"}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, redistest.Mini(t), func(o *HandlerOptions) { o.Identity = chain })
+	for i := range 3 {
+		r.send(t, "", "POST", base+"?api_key=a%2Bb", fmt.Sprintf(`{"event":"deal.won","target_url":"https://hooks.example/%d"}`, i)).want(t, 201)
+	}
+	seen := 0
+	for path := base + "?api_key=a%2Bb&limit=1&event=deal.won"; path != ""; seen++ {
+		got := r.send(t, "", "GET", path, "").want(t, 200)
+		path, _, _ = strings.Cut(strings.TrimPrefix(got.header.Get("Link"), "<"), ">")
+	}
+	if seen != 3 {
+		t.Errorf("%d pages were seen, want 3", seen)
+	}
 }
 
 func TestABadQueryIsRefusedParameterByParameter(t *testing.T) {
