@@ -2,6 +2,8 @@ package delivery
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,7 +34,7 @@ func (o *Operations) Attempts(ctx context.Context, subscription string, q subscr
 	}
 	for _, entry := range entries {
 		a := readAttempt(entry)
-		if q.Outcome != "" && q.Outcome != a.Outcome || q.Event != "" && q.Event != a.EventID && !subscriptions.Covers(q.Event, a.Event) {
+		if q.Outcome != "" && q.Outcome != a.Outcome || !isAbout(a, q.Event) {
 			continue
 		}
 		if len(list) == q.Limit {
@@ -41,6 +43,16 @@ func (o *Operations) Attempts(ctx context.Context, subscription string, q subscr
 		list = append(list, a)
 	}
 	return list, false, nil
+}
+
+// isAbout tells whether an attempt was at an event with this name or id, or one that
+// a pattern covers; where none is asked for, each is.
+func isAbout(a subscriptions.Attempt, event string) bool {
+	is := func(id, name string) bool { return event == "" || event == id || subscriptions.Covers(event, name) }
+	if is(a.EventID, a.Event) || a.Batch == nil {
+		return is(a.EventID, a.Event)
+	}
+	return slices.ContainsFunc(a.Batch.Events, func(e subscriptions.AttemptEvent) bool { return is(e.EventID, e.Event) })
 }
 
 // readAttempt reads what finish.lua recorded. A field that is missing or no number
@@ -54,8 +66,13 @@ func readAttempt(entry redis.XMessage) subscriptions.Attempt {
 		n, _ := strconv.ParseInt(field(name), 10, 64)
 		return n
 	}
+	var batch *subscriptions.AttemptBatch
+	if text := field("batch"); text != "" {
+		batch = new(subscriptions.AttemptBatch)
+		_ = json.Unmarshal([]byte(text), batch)
+	}
 	return subscriptions.Attempt{
-		Cursor: entry.ID, At: time.UnixMilli(number("at")).UTC(), EventID: field("event"), Event: field("name"), Sequence: number("seq"),
+		Batch: batch, Cursor: entry.ID, At: time.UnixMilli(number("at")).UTC(), EventID: field("event"), Event: field("name"), Sequence: number("seq"),
 		Attempt: int(number("attempt")), Outcome: field("outcome"), Status: int(number("status")), DurationMS: number("ms"),
 		Error: field("error"), Response: field("head"),
 	}

@@ -19,7 +19,9 @@ local function age(when)
 end
 
 local function look(id)
-  found.deliveries = found.deliveries + redis.call('ZCARD', blocked_key(id)) + redis.call('ZCARD', windows_key(id))
+  for _, key in ipairs({ blocked_key(id), windows_key(id), riders_key(id) }) do
+    found.deliveries = found.deliveries + redis.call('ZCARD', key)
+  end
   for _, key in ipairs({ queue_key(id), retry_key(id) }) do
     found.deliveries = found.deliveries + redis.call('ZCARD', key)
     local first = redis.call('ZRANGE', key, 0, 0)[1]

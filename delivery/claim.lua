@@ -14,7 +14,9 @@
 --            events left, deleted subscriptions left, runnable subscriptions left,
 --            1 if dead letters have expired, redeliveries due},
 --           {lease, event as it is stored, target URL, secret, format, previous
---           secret while it holds or "", signature, headers, 1 if skinny} ...}
+--           secret while it holds or "", signature, headers, 1 if skinny,
+--           where batches are made: {name, and of each rider event, sequence, and
+--           how it is stored}} ...}
 --
 -- Fairness. Subscriptions are visited in turn, and each gives one delivery
 -- before any gives a second; who has more takes a new turn behind all others.
@@ -42,6 +44,10 @@
 -- Of a subscription that is ordered by resource, what stands here is the head of
 -- its resource. What was queued before the order was asked for gets in line now.
 --
+-- Where batches are made, what a visit takes one of is a batch, under one lease: in
+-- cap, rate and retries it counts as a delivery. Whoever is to be in it is decided
+-- here, and stays so until it is delivered or given up.
+--
 -- A lapsed lease costs no attempt: nobody knows whether the target was at fault.
 
 local LAPSED_LIMIT, DUE_LIMIT, REORDER_LIMIT = 100, 500, 100
@@ -50,12 +56,10 @@ local FOR_NEWS = 1 / 4
 -- ASIDE is for how many ms, BURST of how many ms a rate may be used at once.
 local ASIDE, BURST = 250, 100
 
-local at = now(ARGV[1])
 local want, cap, lease_for, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local token, retries_left = ARGV[6], tonumber(ARGV[7])
+local retries_left = tonumber(ARGV[7])
 local leases, runnable, waiting = lane .. 'leases', lane .. 'runnable', lane .. 'waiting'
-local lapsed, let_go, bytes = 0, 0, 0
-local claimed = {}
+local lapsed = 0
 
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', at, 'LIMIT', 0, LAPSED_LIMIT)) do
   redis.call('ZREM', leases, member)
@@ -95,7 +99,9 @@ end
 local function ripen_all(s)
   local before = tonumber(s.fields[17] or 0)
   local last = ripen(s.id, ended(s.id, at), before, s.fields[5] == 'resource')
-  if last > before then redis.call('HSET', subscription_key(s.id), 'seq', last) end
+  if last == before then return end
+  redis.call('HSET', subscription_key(s.id), 'seq', last)
+  if s.batch_max then mark(s.id, before + 1, at) end
 end
 
 -- room answers how many leases more a subscription may have for retries.
@@ -136,6 +142,34 @@ local function due(s, most)
   return found
 end
 
+-- due_batches answers up to `most` batches as due does deliveries.
+local function due_batches(s, most)
+  if s.ordered then reorder(s.id) end
+  local fresh, retries, found, f, r = news(s, most), {}, {}, 1, 1
+  if not s.ordered and retries_left > 0 and room(s) > 0 then
+    local events, rows = redis.call('ZRANGEBYSCORE', retry_key(s.id), '-inf', at, 'LIMIT', 0, RIDERS), {}
+    for i, event in ipairs(events) do
+      local tries, sequence = recall(s.id, event)
+      rows[i] = { event, sequence or '0', tries or '1' }
+    end
+    retries = gather(s, retry_key(s.id), rows)
+    for i = room(s) + 1, #retries do retries[i] = nil end
+  end
+  while #found < most and (fresh[f] or retries[r]) do
+    local retry = retries[r] ~= nil
+    if retry and fresh[f] then
+      s.mixed = (s.mixed or tonumber(redis.call('HGET', subscription_key(s.id), 'mixed') or 0)) + 1
+      retry = s.mixed % 2 == 1
+    end
+    if retry then
+      found[#found + 1], r = retries[r], r + 1
+    else
+      found[#found + 1], f = fresh[f], f + 1
+    end
+  end
+  return found
+end
+
 -- allowance answers how many deliveries a subscription's rate allows now. The
 -- rate is kept as the time up to which it is used: rate_at. An idle one may use
 -- BURST at once, or one delivery where that takes longer.
@@ -150,9 +184,10 @@ end
 local function look(id, share)
   local fields = redis.call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format',
     'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until', 'signature', 'headers', 'lines', 'skinny',
-    'windows', 'seq')
+    'windows', 'seq', 'batch_max', 'batch_within', 'batches')
   if fields[1] ~= '1' then return nil end
-  local s = { id = id, fields = fields, taken = {}, leases = {}, gone = {}, ordered = fields[5] == '1' }
+  local s = { id = id, fields = fields, taken = {}, leases = {}, gone = {}, ordered = fields[5] == '1',
+    batch_max = tonumber(fields[18] or ''), batch_within = tonumber(fields[19] or '') }
   if (tonumber(fields[9] or '') or 0) > at then
     place(id, at)
     return nil
@@ -169,7 +204,7 @@ local function look(id, share)
   end
   if fields[16] then ripen_all(s) end
   s.retried = redis.call('EXISTS', tries_key(id)) == 1
-  s.due = due(s, math.min(share, s.cap - s.held, s.allowed))
+  s.due = (s.batch_max and due_batches or due)(s, math.min(share, s.cap - s.held, s.allowed))
   return s
 end
 
@@ -186,12 +221,11 @@ local function lease(s, delivery)
   s.taken[#s.taken + 1] = delivery
   local element, f = fetch(event), s.fields
   if not element then
-    forget(s.id, event)
-    if f[14] then s.gone[#s.gone + 1] = event end
-    let_go = let_go + 1
+    missing(s, event)
+    if f[20] then scatter(s.id, event, at) end
     return
   end
-  if f[5] == 'resource' and not is_head(s.id, event) and line_up(s.id, event, delivery[2], resource_of(event)) then
+  if waits_in_line(s, event, delivery[2]) then
     if delivery[3] ~= '0' then retries_left = retries_left + 1 end
     return
   end
@@ -200,7 +234,7 @@ local function lease(s, delivery)
   s.leases[#s.leases + 1] = member
   bytes = bytes + #element
   claimed[#claimed + 1] = { member, element, f[2] or '', f[3] or '', f[4] or '', s.previous,
-    f[12] or '', f[13] or '', f[15] or '' }
+    f[12] or '', f[13] or '', f[15] or '', board(s, delivery) }
 end
 
 -- set_aside tells whether a subscription has nothing to do but retries, for which
@@ -209,7 +243,8 @@ local function set_aside(s)
   if retries_left > 0 then return false end
   if not s.aside or #s.taken > 0 then
     local retry = redis.call('ZRANGE', retry_key(s.id), 0, 0, 'WITHSCORES')
-    s.aside = retry[1] and tonumber(retry[2]) <= at and redis.call('EXISTS', queue_key(s.id)) == 0
+    local news = news_at(s.id, at, s.batch_max, s.batch_within)
+    s.aside = retry[1] and tonumber(retry[2]) <= at and not (news and news <= at)
   end
   if s.aside then redis.call('ZADD', waiting, at + ASIDE, s.id) end
   return s.aside
@@ -239,21 +274,20 @@ local function leave(s)
     s.held = redis.call('HINCRBY', lane .. 'inflight', s.id, #s.leases / 2)
   end
   if s.interval then spend(s, #s.leases / 2) end
-  -- Without news and without room for retries, finish brings it back, or news does,
-  -- which the end of a window is as well.
-  local full = s.held >= s.cap or room(s) <= 0 and redis.call('EXISTS', queue_key(s.id)) == 0
-  if not full then
-    if not set_aside(s) then place(s.id, at) end
-  elseif s.held < s.cap and s.fields[16] then
-    local window = redis.call('ZRANGE', windows_key(s.id), 0, 0, 'WITHSCORES')
-    if window[2] then redis.call('ZADD', waiting, window[2], s.id) end
+  if s.batch_max then tidy(s) end
+  -- At its cap finish brings it back. Without room for retries only news does.
+  if s.held >= s.cap then return end
+  if room(s) <= 0 then
+    place(s.id, at, true)
+  elseif not set_aside(s) then
+    place(s.id, at)
   end
 end
 
 -- A round visits as many subscriptions as there are deliveries wanted, or all,
 -- and takes one of each in turn, as often as needed.
 local visits = want * 4 + 100
-while #claimed < want and bytes < max_bytes and visits > 0 do
+while #claimed < want and bytes < max_bytes and riding < RIDERS and visits > 0 do
   local next = redis.call('ZPOPMIN', runnable, math.min(want - #claimed, visits))
   if #next == 0 then break end
   visits = visits - #next / 2
@@ -261,7 +295,7 @@ while #claimed < want and bytes < max_bytes and visits > 0 do
   for i = 1, #next, 2 do visited[#visited + 1] = look(next[i], share) end
   for turn = 1, share do
     for _, s in ipairs(visited) do
-      if s.due[turn] and #claimed < want and bytes < max_bytes then lease(s, s.due[turn]) end
+      if s.due[turn] and #claimed < want and bytes < max_bytes and riding < RIDERS then lease(s, s.due[turn]) end
     end
   end
   for _, s in ipairs(visited) do leave(s) end

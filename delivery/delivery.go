@@ -21,8 +21,14 @@ type delivery struct {
 	tries int
 
 	event events.Event
+	// batch is the name of the batch that event is the first of, and riders are the
+	// others. Empty where each event is posted by itself.
+	batch  string
+	riders []rider
 	// size is that of the event as it is stored, in bytes.
 	size int
+	// skinny tells that payloads are the id and the URL of the resource.
+	skinny bool
 	// unreadable is why there is no event, though dispatch let it through.
 	unreadable error
 
@@ -44,7 +50,8 @@ var errAnswer = errors.New("a script answered what was not expected")
 // leaseParts: subscription|event|sequence|attempts|token, as claim.lua writes it.
 const leaseParts = 5
 
-// deliveryParts is how many texts claim.lua answers for each delivery.
+// deliveryParts is how many texts claim.lua answers for each delivery; what is in a
+// batch comes behind them.
 const deliveryParts = 9
 
 // readClaimed reads claim.lua's answer.
@@ -85,14 +92,14 @@ func integers(row any, count int) ([]int64, error) {
 }
 
 // readDelivery reads {lease, event, target URL, secret, format, previous secret, signature,
-// headers, 1 if skinny}.
+// headers, 1 if skinny}, and what is in a batch, where there is one.
 func readDelivery(row any) (*delivery, error) {
 	values, ok := row.([]any)
-	if !ok || len(values) != deliveryParts {
+	if !ok || len(values) < deliveryParts {
 		return nil, fmt.Errorf("%w: a delivery, but got %T", errAnswer, row)
 	}
 	var text [deliveryParts]string
-	for i, v := range values {
+	for i, v := range values[:deliveryParts] {
 		if text[i], ok = v.(string); !ok {
 			return nil, fmt.Errorf("%w: a string, but got %T", errAnswer, v)
 		}
@@ -112,7 +119,12 @@ func readDelivery(row any) (*delivery, error) {
 		return nil, fmt.Errorf("%w: lease %q: %w", errAnswer, text[0], err)
 	}
 	if d.event, d.unreadable = events.DecodeStored(parts[1], []byte(text[1])); text[8] == "1" {
-		d.event = skinny(d.event)
+		d.event, d.skinny = skinny(d.event), true
+	}
+	if len(values) > deliveryParts {
+		if err := d.readBatch(values[deliveryParts]); err != nil {
+			return nil, err
+		}
 	}
 	return d, nil
 }

@@ -68,6 +68,10 @@ local function trim(s, most_kept, most_bytes, limit)
   local over = redis.call('ZCARD', queue_key(s.id)) + redis.call('ZCARD', retry_key(s.id)) - most_kept
   if s.lines then over = over + redis.call('ZCARD', blocked_key(s.id)) end
   if s.windows then over = over + redis.call('ZCARD', windows_key(s.id)) end
+  if s.batches then -- but for those that may be in flight
+    local flying = (s.batch_max or 1000) * tonumber(redis.call('HGET', lane .. 'inflight', s.id) or 0)
+    over = over + math.max(0, redis.call('ZCARD', riders_key(s.id)) - flying)
+  end
   local gone = 0
   for _, key in ipairs({ retry_key(s.id), queue_key(s.id) }) do
     while gone < limit and (gone < over or s.bytes > most_bytes) do
@@ -76,6 +80,7 @@ local function trim(s, most_kept, most_bytes, limit)
       s.bytes = s.bytes - weight(event)
       release(event)
       forget(s.id, event)
+      if s.batches then scatter(s.id, event, at) end
       if s.lines then advance(s.id, event, at) end
       gone = gone + 1
     end
@@ -142,10 +147,12 @@ end
 -- meet reads what dispatch must know of a subscription, once a call.
 local function meet(id)
   if subscriptions[id] == nil then
-    local state = redis.call('HMGET', subscription_key(id), 'active', 'seq', 'bytes', 'ordered', 'lines', 'skinny', 'debounce', 'windows')
+    local state = redis.call('HMGET', subscription_key(id), 'active', 'seq', 'bytes', 'ordered', 'lines', 'skinny', 'debounce', 'windows',
+      'batch_max', 'batches')
     local s = state[1] and { id = id, active = state[1] == '1', seq = tonumber(state[2] or 0),
       bytes = math.max(tonumber(state[3] or 0), 0), by_resource = state[4] == 'resource', lines = state[5] or state[4] == 'resource',
-      skinny = state[6] == '1', debounce = tonumber(state[7] or ''), windows = state[8], replaced = 0 }
+      skinny = state[6] == '1', debounce = tonumber(state[7] or ''), windows = state[8], replaced = 0,
+      batch_max = tonumber(state[9] or ''), batches = state[10], marked = tonumber(state[2] or 0) }
     -- What has waited long enough comes before what is new.
     if s and s.windows then
       local last = ripen(id, ended(id, at), s.seq, s.by_resource)
@@ -291,6 +298,10 @@ local function pop()
       redis.call('HSET', subscription_key(id), 'seq', s.seq, 'bytes', string.format('%.0f', s.bytes))
       s.changed = false
     end
+    if s and s.batch_max and s.active and s.seq > s.marked then
+      mark(id, s.marked + 1, at)
+      s.marked = s.seq
+    end
     if s and s.replaced > 0 then
       redis.call('HINCRBY', subscription_key(id), 'replaced', s.replaced)
       s.replaced = 0
@@ -328,7 +339,8 @@ for id in pairs(placed) do
   local gone = trim(s, max_queued, math.huge, TRIM_ACTIVE)
   if gone > 0 then redis.call('HSET', subscription_key(id), 'bytes', string.format('%.0f', s.bytes)) end
   count.overflowed = count.overflowed + gone
-  if s.windows or s.lines then place(id, at) end -- what came after the first may be due before it
+  -- What came after the first may be due before it, or make a batch full.
+  if s.windows or s.lines or s.batch_max then place(id, at) end
 end
 local left = redis.call('LLEN', lane .. 'events')
 if left > 0 then wake() end

@@ -13,13 +13,14 @@
 local at, id, which, event, most = now(ARGV[1]), ARGV[2], ARGV[3], ARGV[5], tonumber(ARGV[6])
 local through = ARGV[4] ~= '' and '(' .. string.format('%.0f', tonumber(ARGV[4]) + 1) or '+inf'
 local windows = windows_key(id)
-local sets = { all = { queue_key(id), blocked_key(id), retry_key(id), windows, dead_key(id) },
-  waiting = { queue_key(id), blocked_key(id), retry_key(id), windows }, dead = { dead_key(id) } }
+local sets = { all = { queue_key(id), blocked_key(id), retry_key(id), windows, riders_key(id), dead_key(id) },
+  waiting = { queue_key(id), blocked_key(id), retry_key(id), windows, riders_key(id) }, dead = { dead_key(id) } }
 local gone, there = 0, exists(id)
 
 -- take takes an event out of a set, and answers whether it stood there.
 local function take(key, name)
   if key == blocked_key(id) then return unblock(id, name) end
+  if key == riders_key(id) then return alight(id, name) end
   if key ~= windows then return redis.call('ZREM', key, name) == 1 end
   local window = window_of(id, name)
   return window and close(id, window)
@@ -36,7 +37,10 @@ local function let_go(name)
   end
   if held > 0 then
     forget(id, name)
-    if there then advance(id, name, at) end
+    if there then
+      scatter(id, name, at)
+      advance(id, name, at)
+    end
     gone = gone + 1
   end
 end
@@ -52,7 +56,7 @@ elseif through == '+inf' then
     if #found >= most then break end
   end
 else
-  for _, key in ipairs({ queue_key(id), blocked_key(id), tries_key(id) }) do
+  for _, key in ipairs({ queue_key(id), blocked_key(id), riders_key(id), tries_key(id) }) do
     for _, name in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', through, 'LIMIT', 0, most)) do found[#found + 1] = name end
   end
 end

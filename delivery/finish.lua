@@ -8,11 +8,11 @@
 -- ARGV[5]  ms for which a process waits for a token at most
 -- ARGV[6]  leases a subscription may have at once
 -- ARGV[7]  failed attempts in a row that open a subscription's breaker; 0: none has one
--- then for each attempt eleven:
+-- then for each attempt twelve:
 --          lease, outcome, ms to the next attempt, HTTP status or 0,
 --          ms it took, error class or "", its number, ms for which the target
 --          wants nothing at all, the event's name, how the response begins or "",
---          bytes of what was claimed
+--          bytes of what was claimed, of a batch the events that were in it or ""
 -- outcome  delivered  it is done
 --          retry      it is due again, an attempt dearer
 --          dead       it is given up, and kept until replayed
@@ -29,7 +29,7 @@
 -- kept, and no attempt is charged while none is made. All of it is in the
 -- subscription's HASH, so that all processes see the same breaker.
 
-local FIRST, FIELDS = 8, 11
+local FIRST, FIELDS = 8, 12
 local OPEN_FOR, OPEN_MOST, PAUSE_MOST = 5000, 600000, 3600000
 
 local at = now(ARGV[1])
@@ -47,10 +47,10 @@ local function subscription(id)
   local s = known[id]
   if not s then
     local state = redis.call('HMGET', subscription_key(id), 'active', 'failing_since', 'failures', 'ordered',
-      'resume_at', 'ramp', 'open_until', 'trips', 'health', 'lines')
+      'resume_at', 'ramp', 'open_until', 'trips', 'health', 'lines', 'batches')
     -- Empty as well as absent means never: so the subscription may be cleared either way.
     local function number(i) return tonumber(state[i] or '') end
-    s = { id = id, active = state[1], ordered = state[4] == '1', ended = 0, forget = {}, bytes = 0, lines = state[10],
+    s = { id = id, active = state[1], ordered = state[4] == '1', ended = 0, forget = {}, bytes = 0, lines = state[10], batches = state[11],
       failing_since = number(2), failures = number(3), resume_at = number(5),
       ramp = number(6), open_until = number(7), trips = number(8), health = number(9) }
     s.before = {}
@@ -106,15 +106,41 @@ local function failed(s)
   return 'ok'
 end
 
-local function record(s, event, sequence, outcome, status, took, class, attempt, name, head)
+local function record(s, event, sequence, outcome, status, took, class, attempt, name, head, batch)
   s.last = { status, class }
-  redis.call('XADD', lane .. 'attempts:' .. s.id, 'MAXLEN', '~', kept, '*', 'at', at, 'event', event,
-    'name', name, 'seq', sequence, 'attempt', attempt, 'outcome', outcome, 'status', status, 'ms', took,
-    'error', class, 'head', head)
+  local fields = { 'at', at, 'event', event, 'name', name, 'seq', sequence, 'attempt', attempt, 'outcome', outcome,
+    'status', status, 'ms', took, 'error', class, 'head', head }
+  if batch ~= '' then fields[#fields + 1], fields[#fields + 2] = 'batch', batch end
+  redis.call('XADD', lane .. 'attempts:' .. s.id, 'MAXLEN', '~', kept, '*', unpack(fields))
+end
+
+-- share has those that ride in a batch share its end: delivered, dead, or an attempt
+-- more.
+local function share(s, head, outcome)
+  local ended = outcome ~= 'retry'
+  local riders, sequences
+  if ended then
+    riders, sequences = disband(s.id, head)
+  else
+    local _
+    _, riders, sequences = batch_of(s.id, head)
+  end
+  for i, rider in ipairs(riders or {}) do
+    if ended then s.bytes = s.bytes + weight(rider) end
+    if outcome == 'delivered' then
+      table.insert(s.forget, rider)
+      release(rider)
+    else
+      remember(s.id, rider, (recall(s.id, rider) or 0) + 1, sequences[i])
+      if outcome == 'dead' then hold(dead_key(s.id), at, rider) end
+    end
+    if ended and s.lines then advance(s.id, rider, at) end
+  end
 end
 
 -- settle puts the delivery where the outcome says; its share in the event goes with it.
 local function settle(s, event, sequence, tries, outcome, after, size)
+  if s.batches and outcome ~= 'released' then share(s, event, outcome) end
   if outcome == 'delivered' or outcome == 'dead' then s.bytes = s.bytes + size end
   if outcome == 'delivered' then
     table.insert(s.forget, event)
@@ -137,7 +163,7 @@ local function settle(s, event, sequence, tries, outcome, after, size)
   if s.lines and (outcome == 'delivered' or outcome == 'dead') then advance(s.id, event, at) end
 end
 
-local function finish(held, lease, outcome, after, status, took, class, attempt, paused, name, head, size)
+local function finish(held, lease, outcome, after, status, took, class, attempt, paused, name, head, size, batch)
   if not held then return 'lost' end
   local id, event, sequence, tries = lease_parts(lease)
   local s = subscription(id)
@@ -148,7 +174,7 @@ local function finish(held, lease, outcome, after, status, took, class, attempt,
   end
   settle(s, event, sequence, tonumber(tries), outcome, after, size)
   if outcome == 'released' then return 'ok' end
-  record(s, event, sequence, outcome, status, took, class, attempt, name, head)
+  record(s, event, sequence, outcome, status, took, class, attempt, name, head, batch)
   if paused > 0 then pause(s, at + math.min(paused, PAUSE_MOST)) end
   if outcome == 'delivered' then
     succeeded(s)
@@ -199,7 +225,7 @@ end
 local held = take_back()
 for i = FIRST, #ARGV, FIELDS do
   results[#results + 1] = finish(held[#results + 1], ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
-    ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7]), ARGV[i + 8], ARGV[i + 9], tonumber(ARGV[i + 10]))
+    ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7]), ARGV[i + 8], ARGV[i + 9], tonumber(ARGV[i + 10]), ARGV[i + 11])
 end
 for _, s in ipairs(touched) do leave(s) end
 if work then wake() end

@@ -33,8 +33,12 @@ type finished struct {
 	step     step
 }
 
-// finishBatch bounds how many attempts one script call ends.
-const finishBatch = 64
+// finishBatch bounds how many attempts one script call ends, and finishEvents of how
+// many events, but for the last attempt's.
+const (
+	finishBatch  = 64
+	finishEvents = 1000
+)
 
 // finisher brings the ends of a lane's attempts to Redis: all that came while
 // the last call was under way, in one call.
@@ -56,11 +60,13 @@ type finisher struct {
 func (f *finisher) run(ctx context.Context) {
 	for first := range f.in {
 		batch := append(make([]finished, 0, finishBatch), first)
-		for more := true; more && len(batch) < finishBatch; {
+		events := first.delivery.events()
+		for more := true; more && len(batch) < finishBatch && events < finishEvents; {
 			select {
 			case next, ok := <-f.in:
 				if more = ok; ok {
 					batch = append(batch, next)
+					events += next.delivery.events()
 				}
 			default:
 				more = false

@@ -23,7 +23,7 @@ if not exists(id) then return 'missing' end
 if redis.call('EXISTS', key) == 1 then return 'existing' end
 if what == 'event' then
   local kept = window_of(id, event) ~= nil
-  for _, set in ipairs({ dead_key(id), retry_key(id), queue_key(id), blocked_key(id), tries_key(id) }) do
+  for _, set in ipairs({ dead_key(id), retry_key(id), queue_key(id), blocked_key(id), riders_key(id), tries_key(id) }) do
     kept = kept or redis.call('ZSCORE', set, event)
   end
   if not kept then return 'not_kept' end

@@ -50,7 +50,7 @@ for i = 1, #failed, 2 do
 end
 
 if not dead_only then
-  for _, key in ipairs({ queue_key(id), blocked_key(id) }) do
+  for _, key in ipairs({ queue_key(id), blocked_key(id), riders_key(id) }) do
     local queued = redis.call('ZRANGEBYSCORE', key, from, '+inf', 'LIMIT', 0, want + 1, 'WITHSCORES')
     for i = 1, #queued, 2 do add(queued[i], queued[i + 1], '0') end
   end
@@ -63,8 +63,10 @@ if not dead_only then
 end
 table.sort(found, function(a, b) return a.sequence < b.sequence end)
 
--- state answers where a delivery stands, and since or until when.
+-- state answers where a delivery stands, and since or until when. Who rides in a
+-- batch stands where its head does.
 local function state(event)
+  event = redis.call('HGET', riding_key(id), event) or event
   local score = redis.call('ZSCORE', dead_key(id), event)
   if score then return 'dead', score end
   score = redis.call('ZSCORE', retry_key(id), event)

@@ -103,7 +103,7 @@ func (m *model) settle(t *rapid.T) {
 		}
 	}
 	for _, prefix := range []string{"stored", "shares", "broken", "queue:", "retry:", "dead:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "purge",
-		"heads:", "blocked:", "line:", "windows:", "latest:", "redelivering", "redelivered:", "redeliveries:"} {
+		"heads:", "blocked:", "line:", "windows:", "latest:", "batches:", "riders:", "riding:", "marks:", "redelivering", "redelivered:", "redeliveries:"} {
 		if keys := m.keys(prefix); len(keys) > 0 {
 			t.Fatalf("left behind: %v", keys)
 		}

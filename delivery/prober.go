@@ -64,6 +64,9 @@ func (p *Prober) Test(ctx context.Context, sub subscriptions.Subscription, test 
 		secret: sub.Secret, previousSecret: sub.PreviousSecret,
 		event: events.Event{ID: test.ID, Name: test.Name, User: sub.User, Time: start, Payload: test.Data, Omitted: test.Omitted},
 	}
+	if sub.Options.Batch.Max > 0 {
+		d.batch = test.ID
+	}
 	if sub.Options.Skinny {
 		d.event.Resource = test.ID // a text, and nobody's
 		d.event = skinny(d.event)

@@ -13,7 +13,7 @@ local left, gone = tonumber(ARGV[2]), 0
 while left > 0 do
   local id = redis.call('SRANDMEMBER', purge)
   if not id then break end
-  for _, key in ipairs({ queue_key(id), blocked_key(id), retry_key(id), dead_key(id) }) do
+  for _, key in ipairs({ queue_key(id), blocked_key(id), riders_key(id), retry_key(id), dead_key(id) }) do
     local members = left > 0 and redis.call('ZRANGE', key, 0, left - 1) or {}
     for _, event in ipairs(members) do
       redis.call('ZREM', key, event)
@@ -33,6 +33,7 @@ while left > 0 do
   end
   left = left - #heads
   if left > 0 and redis.call('EXISTS', heads_key(id)) == 0 then
+    redis.call('DEL', batches_key(id), riding_key(id), marks_key(id))
     redis.call('DEL', tries_key(id), lane .. 'attempts:' .. id, lane .. 'redeliveries:' .. id)
     redis.call('ZREM', lane .. 'runnable', id)
     redis.call('ZREM', lane .. 'waiting', id)

@@ -17,6 +17,8 @@ import (
 var (
 	//go:embed dispatch.lua
 	dispatchLua string
+	//go:embed batch.lua
+	batchLua string
 	//go:embed claim.lua
 	claimLua string
 	//go:embed finish.lua
@@ -33,7 +35,7 @@ var (
 	backlogLua string
 
 	dispatchScript  = layout.NewScript(dispatchLua)
-	claimScript     = layout.NewScript(claimLua)
+	claimScript     = layout.NewScript(batchLua + claimLua)
 	finishScript    = layout.NewScript(finishLua)
 	renewScript     = layout.NewScript(renewLua)
 	purgeScript     = layout.NewScript(purgeLua)
@@ -132,11 +134,11 @@ func (q *queue) claim(ctx context.Context, want, retries int) (claimed, error) {
 
 // finish ends attempts, and answers for each one of the finished… constants.
 func (q *queue) finish(ctx context.Context, batch []finished) ([]string, error) {
-	args := make([]any, 0, 6+11*len(batch))
+	args := make([]any, 0, 6+12*len(batch))
 	args = append(args, attemptsKept, failingFor.Milliseconds(), failingTimes, idleWait.Milliseconds(), q.cap, q.breakAfter)
 	for _, f := range batch {
 		args = append(args, f.delivery.lease, string(f.step), f.after.Milliseconds(), f.status,
-			f.took.Milliseconds(), f.class, f.delivery.tries+1, f.pause.Milliseconds(), f.delivery.event.Name, f.head, f.delivery.size)
+			f.took.Milliseconds(), f.class, f.delivery.tries+1, f.pause.Milliseconds(), f.delivery.event.Name, f.head, f.delivery.size, f.delivery.roll())
 	}
 	results, err := q.run(ctx, finishScript, args...).StringSlice()
 	if err != nil {

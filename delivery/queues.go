@@ -24,6 +24,9 @@ type Queue struct {
 	// Debounced wait for a later event of their name and resource. They have no
 	// sequence yet.
 	Debounced int64 `json:"debounced,omitempty"`
+	// Batched go along in a batch with one of the others, waiting, retrying or in
+	// flight, of which a batch counts as one.
+	Batched int64 `json:"batched,omitempty"`
 	// Oldest is when the oldest event occurred that waits, is to be tried again or
 	// was given up.
 	Oldest time.Time `json:"oldest,omitzero"`
@@ -62,10 +65,10 @@ var queueFields = []string{
 
 // queueReading is what one pipeline asks of a subscription.
 type queueReading struct {
-	waiting, retrying, dead, debounced *redis.IntCmd
-	inFlight                           *redis.StringCmd
-	fields                             *redis.SliceCmd
-	first, failed                      *redis.StringSliceCmd
+	waiting, retrying, dead, debounced, batched *redis.IntCmd
+	inFlight                                    *redis.StringCmd
+	fields                                      *redis.SliceCmd
+	first, failed                               *redis.StringSliceCmd
 	// events are what came first, oldest how each is stored.
 	events []string
 	oldest []*redis.StringCmd
@@ -105,7 +108,7 @@ func isNil(err error) bool { return errors.Is(err, redis.Nil) }
 
 func (q *queueReading) ask(ctx context.Context, p redis.Pipeliner, lane layout.Lane, id string) {
 	q.waiting, q.retrying, q.dead = p.ZCard(ctx, lane.Queue(id)), p.ZCard(ctx, lane.Retry(id)), p.ZCard(ctx, lane.Dead(id))
-	q.debounced = p.ZCard(ctx, lane.Windows(id))
+	q.debounced, q.batched = p.ZCard(ctx, lane.Windows(id)), p.ZCard(ctx, lane.Riders(id))
 	q.inFlight, q.fields = p.HGet(ctx, lane.InFlight(), id), p.HMGet(ctx, lane.Subscription(id), queueFields...)
 	q.first, q.failed = p.ZRange(ctx, lane.Queue(id), 0, 0), p.ZRange(ctx, lane.Tries(id), 0, 0)
 }
@@ -153,7 +156,7 @@ func (q *queueReading) answer(id string, now time.Time) Queue {
 	inFlight, _ := q.inFlight.Int64()
 	answer := Queue{
 		Subscription: id, Waiting: q.waiting.Val(), Retrying: q.retrying.Val(), InFlight: inFlight, Dead: q.dead.Val(),
-		Debounced: q.debounced.Val(), Replaced: number("replaced"), Sequence: number("seq"), Dropped: number("dropped"), Expired: number("expired"),
+		Debounced: q.debounced.Val(), Batched: q.batched.Val(), Replaced: number("replaced"), Sequence: number("seq"), Dropped: number("dropped"), Expired: number("expired"),
 		Failure: Failure{
 			Failures: number("failures"), FailingSince: moment("failing_since"), LastAttemptAt: moment("last_at"), LastStatus: number("last_status"),
 			LastError: fields["last_error"], Breaker: "closed", BreakerTrips: number("trips"),

@@ -81,14 +81,15 @@ end
 -- was to be tried again at once with those that it had.
 local function again(event)
   local tries, sequence = recall(id, event)
+  local head = redis.call('HGET', riding_key(id), event) or event -- a batch is sent as a whole
   if redis.call('ZREM', dead_key(id), event) == 1 then
     tries = '1'
     redis.call('HINCRBY', subscription_key(id), 'bytes', weight(event))
     sequence = sequence or redis.call('HINCRBY', subscription_key(id), 'seq', 1)
     remember(id, event, tries, sequence)
     if not (by_resource and line_up(id, event, sequence, resource_of(event))) then put_back(id, event, sequence, tries, at) end
-  elseif redis.call('ZSCORE', retry_key(id), event) then
-    redis.call('ZADD', retry_key(id), 'XX', at, event)
+  elseif tries and redis.call('ZSCORE', retry_key(id), head) then
+    redis.call('ZADD', retry_key(id), 'XX', at, head)
   else
     return -- it waits already, or is in flight
   end

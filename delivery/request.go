@@ -17,8 +17,18 @@ type hook struct {
 	ID           string   `json:"id"`
 	Event        string   `json:"event"`
 	Target       string   `json:"target"`
+	EventID      string   `json:"event_id,omitempty"` // in a batch, as the next one
+	Sequence     int64    `json:"sequence,omitempty"`
 	DataOmitted  string   `json:"data_omitted,omitempty"`
 	DataRedacted []string `json:"data_redacted,omitempty"`
+}
+
+// payload answers the event's data, null where there is none.
+func (d *delivery) payload() []byte {
+	if len(d.event.Payload) == 0 {
+		return []byte("null")
+	}
+	return d.event.Payload
 }
 
 // body writes what is posted. The payload is spliced in as the API wrote it:
@@ -29,31 +39,33 @@ type hook struct {
 //	raw          payload
 //	cloudevents  payload; the rest is in headers
 //
-// Without a payload its place is taken by null, and data_omitted says why.
+// Without a payload its place is taken by null, and data_omitted says why. Where it
+// is one of a batch, hook holds event_id and sequence too, and a standard body id.
 func (d *delivery) body() ([]byte, error) {
-	data := d.event.Payload
-	if len(data) == 0 {
-		data = []byte("null")
+	data, id, sequence := d.payload(), "", int64(0)
+	if d.batch != "" {
+		id, sequence = d.event.ID, d.sequence
 	}
 	switch d.format {
 	case subscriptions.FormatRaw, subscriptions.FormatCloudEvents:
 		return data, nil
 	case subscriptions.FormatStandard:
 		return splice(standard{
-			Type: d.event.Name, Timestamp: d.event.Time.UTC().Format(time.RFC3339Nano),
+			ID: id, Type: d.event.Name, Timestamp: d.event.Time.UTC().Format(time.RFC3339Nano),
 			DataOmitted: d.event.Omitted, DataRedacted: d.event.Redacted,
 		}, data)
 	}
 	return splice(struct {
 		Hook hook `json:"hook"`
 	}{hook{
-		ID: d.subscription, Event: d.event.Name, Target: d.target,
+		ID: d.subscription, Event: d.event.Name, Target: d.target, EventID: id, Sequence: sequence,
 		DataOmitted: d.event.Omitted, DataRedacted: d.event.Redacted,
 	}}, data)
 }
 
 // standard is a Standard Webhooks payload but for its data.
 type standard struct {
+	ID           string   `json:"id,omitempty"` // in a batch
 	Type         string   `json:"type"`
 	Timestamp    string   `json:"timestamp"`
 	DataOmitted  string   `json:"data_omitted,omitempty"`
@@ -78,7 +90,11 @@ func splice(object any, data []byte) ([]byte, error) {
 
 // request builds the signed POST. Its errors do not show the target.
 func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*http.Request, error) {
-	body, err := d.body()
+	write := d.body
+	if d.batch != "" {
+		write = d.batchBody
+	}
+	body, err := write()
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +107,7 @@ func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*h
 	addHeaders(h, d.headers) // first: none takes the place of ours
 	h["User-Agent"] = []string{agent}
 	h["X-Hook-Event"] = []string{d.event.Name}
-	h["X-Hook-Id"] = []string{d.event.ID}
+	h["X-Hook-Id"] = []string{d.id()}
 	h["X-Hook-Subscription"] = []string{d.subscription}
 	h["X-Hook-Sequence"] = []string{strconv.FormatInt(d.sequence, 10)}
 	h["X-Hook-Attempt"] = []string{strconv.Itoa(d.tries + 1)}
@@ -101,10 +117,13 @@ func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*h
 			h["X-Hook-Signature-Previous"] = []string{hookSignature(d.previousSecret, body)}
 		}
 	}
-	h["Webhook-Id"] = []string{d.event.ID}
+	h["Webhook-Id"] = []string{d.id()}
 	h["Webhook-Timestamp"] = []string{timestamp}
 	h["Webhook-Signature"] = []string{d.signatures(timestamp, body)}
-	if d.format == subscriptions.FormatCloudEvents {
+	switch {
+	case d.batch != "":
+		d.batchHeaders(h)
+	case d.format == subscriptions.FormatCloudEvents:
 		d.cloudEvent(h)
 	}
 	return req, nil

@@ -52,13 +52,13 @@ func (d *delivery) asymmetric() bool {
 func (d *delivery) signatures(timestamp string, body []byte) string {
 	var all []string
 	if d.symmetric() {
-		all = append(all, standardSignature(d.secret, d.event.ID, timestamp, body))
+		all = append(all, standardSignature(d.secret, d.id(), timestamp, body))
 		if d.previousSecret != "" {
-			all = append(all, standardSignature(d.previousSecret, d.event.ID, timestamp, body))
+			all = append(all, standardSignature(d.previousSecret, d.id(), timestamp, body))
 		}
 	}
 	for _, key := range d.keys {
-		all = append(all, asymmetricSignature(key, d.event.ID, timestamp, body))
+		all = append(all, asymmetricSignature(key, d.id(), timestamp, body))
 	}
 	return strings.Join(all, " ")
 }

@@ -26,7 +26,7 @@ type OptionLimits struct {
 // Bounds of the limits themselves.
 var (
 	limitRate     = number{0.01, 1_000_000}
-	limitBatch    = whole{2, 10_000}
+	limitBatch    = whole{2, 1000}
 	limitDebounce = lapse{24 * time.Hour}
 	limitWithin   = lapse{time.Hour}
 )
@@ -37,8 +37,8 @@ var limitsSection = section{
 		{"ordered", truth{}, "Whether they may have events strictly one after the other.", true},
 		{"max_rate", oneKind{limitRate, never{}}, "The largest max_rate, in deliveries a second.", nil},
 		{"debounce", oneKind{limitDebounce, never{}}, "The longest debounce, such as 1h.", nil},
-		{"batch", oneKind{limitBatch, never{}}, "The largest batch, in events. Of no effect: no subscriber may set batch yet.", nil},
-		{"batch_within", limitWithin, "The longest wait for a batch to fill, such as 5m. Of no effect, as batch.", nil},
+		{"batch", oneKind{limitBatch, never{}}, "The largest batch, in events.", nil},
+		{"batch_within", limitWithin, "The longest wait for a batch to fill, such as 5m.", nil},
 		{"skinny", truth{}, "Whether they may have the id and URL of the resource in place of the payload.", true},
 	},
 }

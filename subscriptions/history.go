@@ -70,6 +70,22 @@ type Attempt struct {
 	Error string `json:"error,omitempty"`
 	// Response is how the body of a refusal began, where it was text.
 	Response string `json:"response,omitempty"`
+	// Batch is what was sent at once, the event above first; nil where that was all.
+	Batch *AttemptBatch `json:"batch,omitempty"`
+}
+
+// AttemptBatch is a batch as an attempt is remembered of it.
+type AttemptBatch struct {
+	// ID is its webhook-id.
+	ID     string         `json:"id"`
+	Events []AttemptEvent `json:"events"`
+}
+
+// AttemptEvent is one event of a batch.
+type AttemptEvent struct {
+	EventID  string `json:"event_id"`
+	Event    string `json:"event"`
+	Sequence int64  `json:"sequence"`
 }
 
 // AttemptQuery is which attempts are asked for.

@@ -71,6 +71,12 @@ func historySchemas() object {
 			"outcome": object{"type": "string", "enum": attemptOutcomes}, "status": object{"type": "integer"}, "duration_ms": count,
 			"error":    object{"type": "string", "description": "The class of what went wrong."},
 			"response": object{"type": "string", "description": "How the body of a refusal began."},
+			"batch": required(object{
+				"id": object{"type": "string", "description": "Its webhook-id."},
+				"events": object{"type": "array", "items": required(object{
+					"event_id": text, "event": text, "sequence": sequenceSchema(),
+				}, "event_id", "event", "sequence")},
+			}, "id", "events"),
 		}, "at", "event_id", "event", "sequence", "attempt", "outcome", "duration_ms"),
 		"Missed": required(object{
 			"sequence": sequenceSchema(), "event_id": text, "event": text, "attempts": count,

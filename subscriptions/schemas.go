@@ -100,7 +100,7 @@ func batchSchema(required ...string) object {
 		"max": object{"type": "integer", "minimum": 2}, "within": object{"type": "string", "pattern": durationPattern},
 	})
 	schema["type"] = []string{"object", "null"}
-	schema["description"] = "Send up to max events in one POST, once the first has waited within."
+	schema["description"] = "Send up to max events in one POST, as an array, once there are as many or the first has waited within."
 	if len(required) > 0 {
 		schema["required"] = required
 	}

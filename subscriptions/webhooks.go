@@ -44,7 +44,7 @@ func hookMedia(event string, about EventDetail) object {
 
 func hookSchema(event string, data object) object {
 	return object{
-		"description": "With format raw or cloudevents, data alone; with standard, {type, timestamp, data}.",
+		"description": "With format raw or cloudevents, data alone; with standard, {type, timestamp, data}. Of a subscription with batch, an array of these: hook then holds event_id and sequence as well, standard an id, and cloudevents are application/cloudevents-batch+json.",
 		"anyOf": []object{
 			{
 				"type": "object", "required": []string{"hook", "data"},

@@ -3,29 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/hookproxy/hookproxy/internal/redistest"
 	"github.com/hookproxy/hookproxy/internal/sample"
 )
-
-// subscribeTo subscribes a receiver with some options, as fields of JSON, and has it
-// verify what it gets. It answers the subscription's URL.
-func subscribeTo(t *testing.T, i *instance, receiver *sample.Receiver, options string) string {
-	t.Helper()
-	target := httptest.NewServer(receiver)
-	t.Cleanup(target.Close)
-	status, body := send(t, "POST", i.front+"/api/v1/subscription/", `{"target_url":"`+target.URL+`",`+options+`}`)
-	var sub struct{ ID, Secret string }
-	if err := json.Unmarshal(body, &sub); status != http.StatusCreated || err != nil {
-		t.Fatalf("subscribe: %d %s", status, body)
-	}
-	receiver.Expect(sub.ID, sub.Secret)
-	return i.front + "/api/v1/subscription/" + sub.ID + "/"
-}
 
 func TestASkinnySubscriberLearnsWhereTheResourceIs(t *testing.T) {
 	t.Parallel()

@@ -56,7 +56,7 @@ func (r *ruler) rulingOf(file *rules.File) (proxy.Ruling, error) {
 	served.Describe, served.Samples = describe(file), settings.Samples
 	served.Path, served.EventsPath = settings.Path, settings.EventsPath
 	served.Intent, served.IntentExempt = settings.Intent, settings.IntentExempt
-	served.Limits = optionLimits(settings.Limits)
+	served.Limits = subscriptions.Limits(settings.Limits)
 	return proxy.Ruling{
 		Rules: file, Identity: callers,
 		Own: subscriptions.NewHandler(served), OwnPaths: []string{settings.Path, settings.EventsPath},
@@ -111,12 +111,4 @@ func (p *program) openRules(context.Context) error {
 		p.health.mistakes = func() []string { return *p.reloader.mistakes.Load() }
 	}
 	return nil
-}
-
-// optionLimits answers what subscribers may ask for. The engine makes no batches: a
-// subscriber who asks for one is refused, rather than told yes and served without.
-func optionLimits(o rules.OptionLimits) subscriptions.Limits {
-	limits := subscriptions.Limits(o)
-	limits.Batch, limits.BatchWithin = -1, -1
-	return limits
 }

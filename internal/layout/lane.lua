@@ -17,6 +17,10 @@ local function heads_key(id) return lane .. 'heads:' .. id end
 local function blocked_key(id) return lane .. 'blocked:' .. id end
 local function windows_key(id) return lane .. 'windows:' .. id end
 local function latest_key(id) return lane .. 'latest:' .. id end
+local function batches_key(id) return lane .. 'batches:' .. id end
+local function riders_key(id) return lane .. 'riders:' .. id end
+local function riding_key(id) return lane .. 'riding:' .. id end
+local function marks_key(id) return lane .. 'marks:' .. id end
 local function line_key(id, resource) return lane .. 'line:' .. id .. ':' .. resource end
 
 -- now answers Redis' time in ms, moved by an offset that is zero but in tests.
@@ -73,20 +77,36 @@ local function abandon(id, event)
   release(event)
 end
 
+-- news_at answers from when on the first of a subscription's queue may be taken, or
+-- nil where there is none. Where batches are made of it (of most deliveries), that is
+-- once there are enough, once the first has waited for so many ms, or at once where
+-- it has been in a batch before. marks tells when sequences came; without a mark it
+-- is long ago.
+local function news_at(id, at, most, within)
+  if not most then return redis.call('EXISTS', queue_key(id)) == 1 and at or nil end
+  local first = redis.call('ZRANGE', queue_key(id), 0, 0, 'WITHSCORES')
+  if not first[1] then return nil end
+  if redis.call('ZCARD', queue_key(id)) >= most or redis.call('HEXISTS', batches_key(id), first[1]) == 1 then return at end
+  local mark = redis.call('ZREVRANGEBYSCORE', marks_key(id), first[2], '-inf', 'LIMIT', 0, 1)[1]
+  return mark and mark + within or at
+end
+
 -- place puts a subscription where its state says: runnable if something of it
 -- is due, waiting if something is to come, nowhere if it is empty, inactive or
 -- gone. Before its resume_at nothing of a subscription is due: its breaker is
 -- open, its target asked for a pause, or its rate is used up. Place does not
 -- look at the cap on deliveries in flight; claim does, and drops a subscription
--- at its cap, which finish then places again.
+-- at its cap, which finish then places again. With news_only it does not look at
+-- retries either: there is no room for them.
 -- Answers whether it is runnable.
-local function place(id, at)
-  local state = redis.call('HMGET', subscription_key(id), 'active', 'resume_at', 'windows')
+local function place(id, at, news_only)
+  local state = redis.call('HMGET', subscription_key(id), 'active', 'resume_at', 'windows', 'batch_max', 'batch_within')
   local due, score = false, nil
   if state[1] == '1' then
-    local first = redis.call('ZRANGE', retry_key(id), 0, 0, 'WITHSCORES')
+    local first = news_only and {} or redis.call('ZRANGE', retry_key(id), 0, 0, 'WITHSCORES')
     score = first[2] and tonumber(first[2])
-    if (not score or score > at) and redis.call('EXISTS', queue_key(id)) == 1 then score = at end
+    local news = (not score or score > at) and news_at(id, at, tonumber(state[4] or ''), tonumber(state[5] or ''))
+    if news then score = math.min(score or math.huge, news) end
     local window = state[3] and redis.call('ZRANGE', windows_key(id), 0, 0, 'WITHSCORES')[2]
     if window then score = math.min(score or math.huge, tonumber(window)) end
     if score then score = math.max(score, tonumber(state[2] or '') or 0) end
@@ -264,4 +284,58 @@ local function close(id, window)
   redis.call('HDEL', latest_key(id), window)
   redis.call('ZREM', windows_key(id), window)
   return event
+end
+
+-- Batches. A batch is a delivery, its head, with which others ride: they stand in no
+-- other set than riders, wait for its retry and come to the end that it comes to.
+-- batches knows of each head the name of the batch and who rides with it, and riding
+-- the head of each rider. None ever joins a batch that was made, so that a name says
+-- the same at each attempt, whatever happens to whoever makes them.
+
+-- batch_of answers the name of the batch that a delivery heads, its riders and their
+-- sequences; or nil.
+local function batch_of(id, head)
+  local kept = redis.call('HGET', batches_key(id), head)
+  if not kept then return nil end
+  local words = {}
+  for word in string.gmatch(kept, '%S+') do words[#words + 1] = word end
+  local name, riders, sequences = table.remove(words, 1), {}, {}
+  for i, sequence in ipairs(#words > 0 and redis.call('ZMSCORE', riders_key(id), unpack(words)) or {}) do
+    if sequence then riders[#riders + 1], sequences[#sequences + 1] = words[i], sequence end
+  end
+  return name, riders, sequences
+end
+
+-- disband takes a batch apart, and answers its riders, which then stand nowhere, and
+-- their sequences.
+local function disband(id, head)
+  local name, riders, sequences = batch_of(id, head)
+  if not name then return {}, {} end
+  redis.call('HDEL', batches_key(id), head)
+  if #riders > 0 then
+    redis.call('ZREM', riders_key(id), unpack(riders))
+    redis.call('HDEL', riding_key(id), unpack(riders))
+  end
+  return riders, sequences
+end
+
+-- scatter takes a batch apart whose head has left it. Each rider stands for itself.
+local function scatter(id, head, at)
+  local riders, sequences = disband(id, head)
+  for i, rider in ipairs(riders) do put_back(id, rider, sequences[i], recall(id, rider) or '0', at) end
+end
+
+-- alight takes one rider out of its batch, unless that is in flight.
+local function alight(id, rider)
+  local head = redis.call('HGET', riding_key(id), rider)
+  if not head or not (redis.call('ZSCORE', queue_key(id), head) or redis.call('ZSCORE', retry_key(id), head)) then return false end
+  redis.call('HDEL', riding_key(id), rider)
+  return redis.call('ZREM', riders_key(id), rider) == 1
+end
+
+-- mark notes when sequences came to a subscription that batches are made of. More
+-- than a thousand are never of use: a batch holds no more.
+local function mark(id, sequence, at)
+  redis.call('ZADD', marks_key(id), 'NX', sequence, string.format('%.0f', at))
+  redis.call('ZREMRANGEBYRANK', marks_key(id), 0, -1001)
 end

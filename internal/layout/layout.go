@@ -30,6 +30,10 @@
 //	hookproxy:{0}:line:<subscription>:<digest>   ZSET    those of one resource, by sequence
 //	hookproxy:{0}:windows:<subscription>         ZSET    digest:name of what waits for a later event, by when that ends
 //	hookproxy:{0}:latest:<subscription>          HASH    the event that is left of each of them
+//	hookproxy:{0}:batches:<subscription>         HASH    of each batch's head its name, and those that ride with it
+//	hookproxy:{0}:riders:<subscription>          ZSET    deliveries that ride in a batch, by sequence
+//	hookproxy:{0}:riding:<subscription>          HASH    the head of each of them
+//	hookproxy:{0}:marks:<subscription>           ZSET    times in ms, by the first sequence that came then
 //	hookproxy:{0}:turn                           STRING  counts turns given out in runnable
 //	hookproxy:{0}:runnable                       ZSET    subscriptions worth a visit, by turn
 //	hookproxy:{0}:waiting                        ZSET    subscriptions with something to come, by when
@@ -175,6 +179,9 @@ func (l Lane) Blocked(subscription string) string { return l.Prefix + "blocked:"
 
 // Windows is the ZSET of what waits for a later event of its name and resource.
 func (l Lane) Windows(subscription string) string { return l.Prefix + "windows:" + subscription }
+
+// Riders is the ZSET of a subscription's deliveries that ride in a batch with another.
+func (l Lane) Riders(subscription string) string { return l.Prefix + "riders:" + subscription }
 
 // Retry is the ZSET of a subscription's deliveries to try again.
 func (l Lane) Retry(subscription string) string { return l.Prefix + "retry:" + subscription }

@@ -51,7 +51,7 @@ func TestTheZeroLayoutHasOneLaneInTheDefaultNamespace(t *testing.T) {
 func keys(l Lane) []string {
 	const id = "{9}:x"
 	return []string{l.Events(), l.Parked(), l.Wake(), l.Seen(id), l.Subscribers(id, id), l.Subscriptions(id), l.Subscription(id),
-		l.Stored(), l.Shares(), l.Broken(), l.Queue(id), l.Blocked(id), l.Windows(id), l.Retry(id), l.Tries(id), l.Dead(id), l.Attempts(id), l.Runnable(), l.Waiting(), l.Leases(), l.InFlight(), l.Purge(),
+		l.Stored(), l.Shares(), l.Broken(), l.Queue(id), l.Blocked(id), l.Windows(id), l.Riders(id), l.Retry(id), l.Tries(id), l.Dead(id), l.Attempts(id), l.Runnable(), l.Waiting(), l.Leases(), l.InFlight(), l.Purge(),
 		l.Targets("42"), l.AllSubscriptions(), l.Expiring(), l.Redelivery(id), l.Redelivered(id), l.Redeliveries(),
 		l.Redelivering()}
 }
