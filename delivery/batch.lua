@@ -23,6 +23,7 @@ local function gather(s, key, rows)
     local size = made[i] and 0 or weight(row[1])
     if made[i] then
       batches[#batches + 1] = { row[1], row[2], row[3], key, made = true }
+      if s.ordered then open = nil end -- nobody behind it may go before it
     elseif open and open.size + size <= BATCH_BYTES then
       table.insert(open.riders, { row[1], row[2], row[3], key })
       open.size = open.size + size

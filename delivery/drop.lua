@@ -61,6 +61,7 @@ else
   end
 end
 for _, name in ipairs(found) do let_go(name) end
+if redis.call('EXISTS', queue_key(id)) == 0 then redis.call('DEL', marks_key(id)) end
 if redis.call('EXISTS', dead_key(id)) == 0 then redis.call('ZREM', lane .. 'retained', id) end
 if there then place(id, at) end
 return { gone, event == '' and gone > 0 and #found >= most and 1 or 0 }

@@ -29,7 +29,7 @@ type modelWindow struct {
 func (s *modelSub) gets(e events.Event, at time.Duration, call int) {
 	s.ripen(at)
 	if s.debounce == 0 || e.Resource == "" {
-		s.queues(e.ID, e.Resource)
+		s.queues(e.ID, e.Resource, at)
 		return
 	}
 	w, open := s.windows[e.Resource]
@@ -40,9 +40,9 @@ func (s *modelSub) gets(e events.Event, at time.Duration, call int) {
 	s.windows[e.Resource] = w
 }
 
-func (s *modelSub) queues(event, resource string) {
+func (s *modelSub) queues(event, resource string, at time.Duration) {
 	s.sequence++
-	s.want[event] = &modelDelivery{sequence: s.sequence, resource: resource}
+	s.want[event] = &modelDelivery{sequence: s.sequence, resource: resource, modelRide: modelRide{came: at}}
 }
 
 // ripen queues what is left of the windows that have ended. When Redis does so
@@ -63,7 +63,7 @@ func (s *modelSub) ripen(at time.Duration) {
 		return cmp.Or(cmp.Compare(a.ends, b.ends), cmp.Compare(a.call, b.call), cmp.Compare(member(a), member(b)))
 	})
 	for _, w := range ended {
-		s.queues(w.event, w.resource)
+		s.queues(w.event, w.resource, at)
 	}
 }
 
@@ -91,5 +91,9 @@ func (m *model) shape(t *rapid.T, id string) {
 	if rapid.IntRange(0, 2).Draw(t, "debounce") == 0 {
 		m.subs[id].debounce, m.subs[id].windows = 15*time.Second, map[string]modelWindow{}
 		m.set(id, "debounce", 15000)
+	}
+	if rapid.IntRange(0, 2).Draw(t, "batch") == 0 {
+		m.subs[id].most, m.subs[id].punctual = rapid.IntRange(2, 3).Draw(t, "most"), true
+		m.set(id, "batch_max", m.subs[id].most, "batch_within", modelWithin.Milliseconds())
 	}
 }

@@ -53,7 +53,7 @@ func (r *rig) cancel(job string) {
 
 func (m *model) isHeld(id, event string) bool {
 	for _, l := range m.held {
-		if l.subscription == id && l.event.ID == event {
+		if l.subscription == id && slices.Contains(members(l.delivery), event) {
 			return true
 		}
 	}
@@ -128,6 +128,7 @@ func (m *model) dropSome(t *rapid.T) {
 			count--
 		}
 	}
+	s.scatter(m.at)
 	if count != 0 {
 		t.Fatalf("%s through %d let go of %d too many", kind, through, count)
 	}

@@ -30,6 +30,7 @@ type modelSub struct {
 	active, deleted, ordered bool
 	modelOrder
 	modelDebounce
+	modelBatch
 	// sequence is that of the last delivery, resume when the next may be made.
 	sequence int64
 	resume   time.Duration
@@ -44,6 +45,7 @@ type modelDelivery struct {
 	due      time.Duration // not to be claimed before
 	dead     bool
 	resource string
+	modelRide
 }
 
 type modelLease struct {
@@ -146,6 +148,7 @@ func (m *model) claimSome(t *rapid.T) {
 	m.held = nil
 	for _, l := range before { // claim returns what has lapsed
 		if l.until <= m.at {
+			m.subs[l.subscription].punctual = false
 			m.ended = append(m.ended, l)
 		} else {
 			m.held = append(m.held, l)
@@ -172,11 +175,7 @@ func (m *model) claimSome(t *rapid.T) {
 		case !s.mayPass(d.event.ID, w):
 			t.Fatalf("claimed %+v before %s", d, s.heads[w.resource])
 		}
-		for _, l := range m.held {
-			if l.subscription == d.subscription && l.event.ID == d.event.ID {
-				t.Fatalf("%s is held by two", d.event.ID)
-			}
-		}
+		m.checkBatch(t, s, d)
 		m.held = append(m.held, &modelLease{d, m.at + leaseFor})
 	}
 	if len(claimed) < want {
@@ -206,20 +205,27 @@ func (m *model) finishOne(t *rapid.T) {
 	if want := s.ends(how, m.at); got != want {
 		t.Fatalf("finish of a lease held: %s, want %s", got, want)
 	}
-	w := s.want[l.event.ID]
 	if s.ordered && (how == stepRetry || how == stepReleased && after > 0) {
 		s.resume = max(s.resume, m.at+after)
 		after = -m.at // for the subscription waits, not the delivery
 	}
+	for _, event := range members(l.delivery) {
+		s.settles(event, how, m.at+after)
+	}
+}
+
+// settles tells what becomes of an event whose attempt ended.
+func (s *modelSub) settles(event string, how step, due time.Duration) {
+	w := s.want[event]
 	switch how {
 	case stepDelivered:
-		delete(s.want, l.event.ID)
+		delete(s.want, event)
 	case stepRetry:
-		w.tries, w.due = w.tries+1, m.at+after
+		w.tries, w.due = w.tries+1, due
 	case stepDead:
-		w.tries, w.dead = w.tries+1, true
+		w.tries, w.dead, w.batch = w.tries+1, true, ""
 	case stepReleased:
-		w.due = m.at + after
+		w.due, s.punctual = due, false
 	}
 }
 
@@ -252,7 +258,7 @@ func (m *model) timePasses(t *rapid.T) {
 
 func (m *model) pause(t *rapid.T) {
 	id, s := m.some(t)
-	s.active = !s.active
+	s.active, s.punctual = !s.active, false
 	m.setActive(id, map[bool]string{true: "1", false: "0"}[s.active])
 }
 
