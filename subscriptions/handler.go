@@ -52,6 +52,8 @@ type HandlerOptions struct {
 	// Credentials are the headers by which callers are known, for the OpenAPI
 	// description; Authorization stands for Bearer and Basic. Nil means none.
 	Credentials []string
+	// Parameters are the parameters of the query by which they are. Nil means none.
+	Parameters []string
 	// AllowTarget answers an error for a host, an IP address or a name, and a port
 	// that hooks must not be sent to. Nil means that they may anywhere.
 	AllowTarget func(host string, port uint16) error
@@ -88,6 +90,7 @@ type handler struct {
 
 	path, eventsPath string // with their slash
 	credentials      []string
+	parameters       []string
 	keys             *SigningKeys
 	history          History // nil for none
 }
@@ -115,7 +118,7 @@ func NewHandler(o HandlerOptions) http.Handler {
 		check: checker{
 			events: o.Events, allowTarget: o.AllowTarget, asymmetric: o.SigningKeys != nil, limits: o.Limits.withDefaults(),
 		},
-		path: slashed(o.Path), eventsPath: slashed(o.EventsPath), credentials: o.Credentials,
+		path: slashed(o.Path), eventsPath: slashed(o.EventsPath), credentials: o.Credentials, parameters: o.Parameters,
 		keys: o.SigningKeys, history: o.History,
 		intent: o.Intent, intentExempt: o.IntentExempt, prober: o.Prober, turns: newTurns(),
 	}

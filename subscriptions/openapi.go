@@ -15,6 +15,7 @@ type document struct {
 	path, eventsPath string
 	events           []string
 	credentials      []string
+	parameters       []string
 	describe         func(string) EventDetail
 	limits           Limits
 	history          bool
@@ -24,7 +25,7 @@ type document struct {
 type object = map[string]any
 
 func (h *handler) openapi(w http.ResponseWriter, _ *http.Request, _ string) error {
-	d := document{path: h.path, eventsPath: h.eventsPath, events: h.events(), credentials: h.credentials, limits: h.check.limits,
+	d := document{path: h.path, eventsPath: h.eventsPath, events: h.events(), credentials: h.credentials, parameters: h.parameters, limits: h.check.limits,
 		describe: h.describe, history: h.history != nil}
 	h.ok(w, http.StatusOK, d.write())
 	return nil
@@ -75,6 +76,13 @@ func (d document) security() (schemes object, ways []object) {
 			continue
 		}
 		add(strings.ToLower(header), object{"type": "apiKey", "in": "header", "name": header})
+	}
+	for i, parameter := range d.parameters {
+		name := "query"
+		if i > 0 {
+			name += strconv.Itoa(i + 1)
+		}
+		add(name, object{"type": "apiKey", "in": "query", "name": parameter})
 	}
 	return schemes, ways
 }

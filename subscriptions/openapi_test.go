@@ -32,7 +32,7 @@ func described(t *testing.T, r *rig, path string) *openapi3.T {
 
 func TestTheDescriptionIsValidAndHasTheRealPathsAndSchemes(t *testing.T) {
 	r := newRig(t, redistest.Mini(t), func(o *HandlerOptions) {
-		o.Path, o.EventsPath, o.Credentials = "/hooks/subs", "/hooks/events/", []string{"Authorization", "X-Api-Key"}
+		o.Path, o.EventsPath, o.Credentials, o.Parameters = "/hooks/subs", "/hooks/events/", []string{"Authorization", "X-Api-Key"}, []string{"api[key]", "token"}
 	})
 	doc := described(t, r, "/hooks/subs/")
 	if !doc.IsOpenAPI31OrLater() {
@@ -49,12 +49,17 @@ func TestTheDescriptionIsValidAndHasTheRealPathsAndSchemes(t *testing.T) {
 			t.Errorf("there is no scheme %s", scheme)
 		}
 	}
+	for scheme, parameter := range map[string]string{"query": "api[key]", "query2": "token"} {
+		if got := doc.Components.SecuritySchemes[scheme]; got == nil || got.Value.In != "query" || got.Value.Name != parameter {
+			t.Errorf("the scheme %s is %+v", scheme, got)
+		}
+	}
 	for _, event := range knownEvents {
 		if doc.Webhooks[event] == nil || doc.Webhooks[event].Post == nil {
 			t.Errorf("%s has no webhook", event)
 		}
 	}
-	if len(doc.Webhooks) != len(knownEvents) || len(doc.Security) != 3 {
+	if len(doc.Webhooks) != len(knownEvents) || len(doc.Security) != 5 {
 		t.Errorf("there are %d webhooks and %d ways to be known", len(doc.Webhooks), len(doc.Security))
 	}
 	described(t, newRig(t, redistest.Mini(t), func(o *HandlerOptions) { o.Events = nil }), base)

@@ -50,5 +50,6 @@ func credentialParameters(file *rules.File) []string {
 	for _, r := range file.Identity {
 		names = append(names, r.Parameters()...)
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }

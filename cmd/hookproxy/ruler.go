@@ -52,7 +52,8 @@ func (r *ruler) rulingOf(file *rules.File) (proxy.Ruling, error) {
 		Callers: callers, Headers: credentialHeaders(file), Parameters: credentialParameters(file), MaxBody: file.Capture.MaxBody,
 	})
 	settings, served := file.Subscriptions, r.endpoints
-	served.Identity, served.Events, served.Credentials = callers, file.Events, credentialHeaders(file)
+	served.Identity, served.Events = callers, file.Events
+	served.Credentials, served.Parameters = credentialHeaders(file), credentialParameters(file)
 	served.Describe, served.Samples = describe(file), settings.Samples
 	served.Path, served.EventsPath = settings.Path, settings.EventsPath
 	served.Intent, served.IntentExempt = settings.Intent, settings.IntentExempt
