@@ -68,8 +68,33 @@ type instance struct {
 	err    error // of the process's end, once exited is closed
 }
 
-// start runs `hookproxy serve` on free ports, and waits until it is up.
+// start runs `hookproxy serve` on free ports, and waits until it is up and has
+// its Redis.
 func start(t *testing.T, args ...string) *instance {
+	t.Helper()
+	i := launch(t, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var state readiness
+		_, body := get(t, i.admin+"/readyz")
+		if err := json.Unmarshal([]byte(body), &state); err == nil && state.Redis == redisOK {
+			return i
+		}
+		select {
+		case <-tick.C:
+		case <-i.exited:
+			t.Fatalf("hookproxy ended at start: %v\n%s", i.err, i.log)
+		case <-ctx.Done():
+			t.Fatalf("Redis is %s:\n%s", body, i.log)
+		}
+	}
+}
+
+// launch is start for a Redis that is away.
+func launch(t *testing.T, args ...string) *instance {
 	t.Helper()
 	path, err := binary()
 	if err != nil {

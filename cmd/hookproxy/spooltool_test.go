@@ -78,7 +78,7 @@ func TestASpoolToolNeedsASpoolOfItsOwnLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "spool")
-	p := start(t, "--upstream", startSample(t), "--redis", "redis://127.0.0.1:1", "--rules", writeRules(t, sampleRules), "--spool", path)
+	p := launch(t, "--upstream", startSample(t), "--redis", "redis://127.0.0.1:1", "--rules", writeRules(t, sampleRules), "--spool", path)
 	p.kill()
 	status, _, stderr := runCommand(t, "spool", "replay", "--spool", path, "--redis", "redis://"+server.Addr)
 	if status != exitFailure || !strings.Contains(stderr, "lanes of hookproxy:layout is 5 there, 1 here") {

@@ -154,7 +154,7 @@ func TestWhatIsWrittenWhileRedisIsAwayIsDeliveredWhenItIsBack(t *testing.T) {
 		}
 		first.kill() // what was spooled must not live in memory alone
 
-		second := start(t, args...) // Redis is still away
+		second := launch(t, args...) // Redis is still away
 		server.Start(t)
 		hooks.await(t, second)
 		if err := second.stop(t); err != nil {

@@ -256,10 +256,10 @@ func TestExplainNamesTheNearestRules(t *testing.T) {
 func TestARecordingOutlivesAKill(t *testing.T) {
 	session := filepath.Join(t.TempDir(), "session.har")
 	args := []string{"--redis", "embedded", "--spool", "none", "--upstream", startSample(t), "--rules", writeRules(t, sampleRules), "--record", session}
-	for range 2 { // the second goes on with the file
+	for _, name := range []string{"Ada", "Grace"} { // the second goes on with the file
 		live := start(t, args...)
-		send(t, http.MethodPost, live.front+"/contacts", `{"name":"Ada"}`)
-		awaitRecorded(t, session, `{\"name\":\"Ada\"}`)
+		send(t, http.MethodPost, live.front+"/contacts", `{"name":"`+name+`"}`)
+		awaitRecorded(t, session, `{\"name\":\"`+name+`\"}`)
 		live.kill()
 	}
 	source, err := os.ReadFile(session)

@@ -28,7 +28,7 @@ func TestTheAPIIsServedThoughRedisNeverAnswers(t *testing.T) {
 			t.Parallel()
 			addr := newDoor(t).addr
 			begun := time.Now()
-			up := start(t, "--upstream", startSample(t), "--redis", "redis://"+addr+parameters,
+			up := launch(t, "--upstream", startSample(t), "--redis", "redis://"+addr+parameters,
 				"--rules", writeRules(t, sampleRules), "--spool", filepath.Join(t.TempDir(), "spool"))
 			if took := time.Since(begun); took > startBound {
 				t.Errorf("the start took %s", took)
@@ -59,7 +59,7 @@ func TestAnotherLayoutIsFoundOutWhenRedisAnswersAtLast(t *testing.T) {
 	server := redistest.Mini(t)
 	server.Client.HSet(t.Context(), "hookproxy:layout", "version", layout.Version, "lanes", "4")
 	door := newDoor(t)
-	up := start(t, "--upstream", startSample(t), "--redis", "redis://"+door.addr,
+	up := launch(t, "--upstream", startSample(t), "--redis", "redis://"+door.addr,
 		"--rules", writeRules(t, sampleRules), "--spool", filepath.Join(t.TempDir(), "spool"))
 	if status, body := send(t, "POST", up.front+"/contacts", `{}`); status != 201 {
 		t.Errorf("create: %d %s", status, body)
@@ -91,7 +91,7 @@ func TestEventsWrittenBeforeTheLayoutIsKnownAreDeliveredAfterwards(t *testing.T)
 	}
 
 	door := newDoor(t)
-	second := start(t, append(args, "--redis", "redis://"+door.addr)...)
+	second := launch(t, append(args, "--redis", "redis://"+door.addr)...)
 	if status, body := send(t, "POST", second.front+"/contacts", `{}`); status != 201 {
 		t.Errorf("create: %d %s", status, body)
 	}
@@ -165,7 +165,7 @@ func TestRefusedCredentialsAreToldAsWhatTheyAre(t *testing.T) {
 		if err := server.Client.ACLSetUser(t.Context(), "hooks", "on", ">right", "~*", "+@all").Err(); err != nil {
 			t.Skip("no ACLs here")
 		}
-		up := start(t, "--upstream", startSample(t), "--redis", "redis://hooks:wrong@"+server.Addr,
+		up := launch(t, "--upstream", startSample(t), "--redis", "redis://hooks:wrong@"+server.Addr,
 			"--rules", writeRules(t, sampleRules), "--spool", filepath.Join(t.TempDir(), "spool"))
 		awaitReadiness(t, up, http.StatusOK, readiness{Status: "degraded", Redis: redisRefuses, Spool: spoolOK})
 		if log := up.log.String(); !strings.Contains(log, `"level":"ERROR","msg":"Redis refuses the credentials"`) || strings.Contains(log, "Redis is away") {
