@@ -110,6 +110,11 @@ func (m *model) settle(t *rapid.T) {
 			t.Fatalf("%s was never delivered %v", id, s.want)
 		}
 	}
+	m.wantNothingLeft(t)
+}
+
+// wantNothingLeft sees that no key of the engine's has outlived its use.
+func (m *model) wantNothingLeft(t *rapid.T) {
 	for _, prefix := range []string{"stored", "shares", "broken", "queue:", "retry:", "dead:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "purge",
 		"heads:", "blocked:", "line:", "windows:", "latest:", "batches:", "riders:", "riding:", "marks:", "redelivering", "redelivered:", "redeliveries:"} {
 		if keys := m.keys(prefix); len(keys) > 0 {
