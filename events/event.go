@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -73,6 +74,13 @@ const MaxHeader = 64 << 10
 // Where the header would be longer than MaxHeader, the list of what was redacted
 // gives way, half by half.
 func (e Event) Encode() ([]byte, error) {
+	if element, ok := e.encodePlain(); ok {
+		return element, nil
+	}
+	return e.encodeAny()
+}
+
+func (e Event) encodeAny() ([]byte, error) {
 	h := header{
 		ID: e.ID, Name: e.Name, User: e.User, Resource: e.Resource, URL: e.URL, Time: e.Time.UnixMilli(),
 		Rule: e.Rule, Omitted: e.Omitted, Redacted: e.Redacted, Parked: e.Parked,
@@ -92,6 +100,47 @@ func (e Event) Encode() ([]byte, error) {
 	}
 	element.Write(e.Payload) // after the newline that Encode ends with
 	return element.Bytes(), nil
+}
+
+// encodePlain is Encode without reflection, for an event of which nothing needs
+// escaping and nothing was redacted.
+func (e Event) encodePlain() (element []byte, ok bool) {
+	if len(e.Redacted) > 0 {
+		return nil, false
+	}
+	element = make([]byte, 0, 256+len(e.URL)+len(e.Payload))
+	element = append(element, '{')
+	for _, field := range [...]struct{ name, value string }{
+		{"id", e.ID}, {"event", e.Name}, {"user", e.User}, {"resource", e.Resource}, {"url", e.URL},
+		{"at", ""}, {"rule", e.Rule}, {"omitted", e.Omitted}, {"parked", e.Parked},
+	} {
+		if field.name == "at" {
+			element = strconv.AppendInt(append(element, `"at":`...), e.Time.UnixMilli(), 10)
+			element = append(element, ',')
+			continue
+		}
+		if field.value == "" && field.name != "id" && field.name != "event" {
+			continue
+		}
+		if !isPlain(field.value) {
+			return nil, false
+		}
+		element = append(append(append(element, '"'), field.name...), `":"`...)
+		element = append(append(element, field.value...), `",`...)
+	}
+	element[len(element)-1] = '}'
+	element = append(element, '\n')
+	return append(element, e.Payload...), len(element) <= MaxHeader
+}
+
+// isPlain reports whether a string stands in JSON as it is.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // Decode reads what Encode wrote. The payload aliases element. It answers

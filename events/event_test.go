@@ -45,6 +45,23 @@ func TestWhatIsEncodedIsDecodedUnchanged(t *testing.T) {
 	})
 }
 
+func TestAPlainEventIsEncodedAsAnyOtherIs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := drawEvent(t)
+		e.Redacted = nil
+		text := rapid.OneOf(rapid.Just(""), rapid.StringMatching(`[ -~]{1,20}`))
+		e.ID, e.Name, e.User, e.Resource, e.URL = text.Draw(t, "id"), text.Draw(t, "name"), text.Draw(t, "user"), text.Draw(t, "resource"), text.Draw(t, "URL")
+		e.Rule, e.Omitted, e.Parked = text.Draw(t, "rule"), text.Draw(t, "omitted"), text.Draw(t, "parked")
+		plain, ok := e.encodePlain()
+		if want, err := e.encodeAny(); err != nil || ok && !bytes.Equal(plain, want) {
+			t.Fatalf("%s, want %s; %v", plain, want, err)
+		}
+	})
+	if _, ok := newEvent("1").encodePlain(); !ok {
+		t.Error("the usual event is not plain")
+	}
+}
+
 func TestThePayloadStaysByteForByte(t *testing.T) {
 	// Each of these changes when JSON is decoded and encoded again.
 	for _, payload := range []string{`{"a": "<b>&"}`, `{"n":12345678901234567890}`, `{"e":[],"o":{}}`, "{\n}\n", "\xff\x00\n"} {

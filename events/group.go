@@ -1,6 +1,7 @@
 package events
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -38,6 +39,7 @@ func (g *group[T]) add(items ...T) {
 }
 
 func (g *group[T]) drain() {
+	runtime.Gosched() // whoever could add now shall: where nobody can, this takes no time
 	for batch := g.next(); batch != nil; batch = g.next() {
 		g.commit(batch)
 	}

@@ -46,6 +46,8 @@ type lane struct {
 	dropped losses // of parked events
 	// turn keeps the group from committing while replay hands over to it.
 	turn sync.Mutex
+	// unsure: events may stand on the list without a token.
+	unsure atomic.Bool
 	// outage is why Redis is not tried at present; nil: it is.
 	outage atomic.Pointer[error]
 	// behind has a token while replay may have something to do.

@@ -297,3 +297,34 @@ func TestParkedEventsAreBoundedAndTheirLossIsTold(t *testing.T) {
 		}
 	})
 }
+
+// A worker is woken whenever the list may be one that nobody looks at.
+func TestManyEventsAtOnceWakeAWorkerToo(t *testing.T) {
+	redistest.Run(t, func(t *testing.T, s *redistest.Server) {
+		p := NewPublisher(Options{Client: newClient(t, s.Addr)})
+		woken := func() bool { return s.Client.Del(t.Context(), lane0.Wake()).Val() == 1 }
+		publish(t, p, numbered(1, 10)...)
+		if !woken() {
+			t.Error("nobody was woken for an empty list")
+		}
+		publish(t, p, numbered(11, 20)...)
+		if woken() {
+			t.Error("somebody was woken for a list that is not empty")
+		}
+		if n := s.Client.Del(t.Context(), lane0.Events()).Val(); n != 1 {
+			t.Fatal("there was no list")
+		}
+		publish(t, p, numbered(21, 30)...)
+		if !woken() {
+			t.Error("nobody was woken for a list that had become empty")
+		}
+		p.lanes[0].unsure.Store(true) // as after a timeout
+		publish(t, p, numbered(31, 40)...)
+		if !woken() {
+			t.Error("nobody was woken though nobody may have been before")
+		}
+		if got := ids(t, s.Client, lane0.Events()); !slices.Equal(got, numbered(21, 40)) {
+			t.Errorf("the list has %v", got)
+		}
+	})
+}

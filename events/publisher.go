@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hookproxy/hookproxy/internal/layout"
@@ -106,16 +105,11 @@ type entry struct {
 }
 
 // call is one Publish that waits for its entries.
-type call struct {
-	pending atomic.Int64
-	done    chan struct{}
-}
+type call struct{ pending sync.WaitGroup }
 
 func (e *entry) settle(to string, err error) {
 	e.to, e.err = to, err
-	if e.call.pending.Add(-1) == 0 {
-		close(e.call.done)
-	}
+	e.call.pending.Done()
 }
 
 // Publish returns when every event of the batch is safe: acknowledged by Redis
@@ -136,21 +130,22 @@ func (p *Publisher) Publish(ctx context.Context, batch []Event) error {
 		return err
 	}
 	p.handIn(batch, entries)
-	<-entries[0].call.done
+	entries[0].call.pending.Wait()
 	return p.report(ctx, batch, entries)
 }
 
 func (p *Publisher) encode(batch []Event) ([]*entry, error) {
-	c := &call{done: make(chan struct{})}
-	c.pending.Store(int64(len(batch)))
-	entries := make([]*entry, len(batch))
+	c := new(call)
+	c.pending.Add(len(batch))
+	entries, made := make([]*entry, len(batch)), make([]entry, len(batch))
 	for i, e := range batch {
 		encoded, err := e.Encode()
 		if err != nil {
 			p.metrics.lost.Add(float64(len(batch)))
 			return nil, fmt.Errorf("%w: %w", ErrNowhere, err)
 		}
-		entries[i] = &entry{element: element{bytes: encoded, parked: e.Parked != ""}, call: c}
+		made[i] = entry{element: element{bytes: encoded, parked: e.Parked != ""}, call: c}
+		entries[i] = &made[i]
 	}
 	return entries, nil
 }

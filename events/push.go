@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -63,6 +64,9 @@ func (l *lane) pushWithin(deadline time.Duration, elements []element) error {
 }
 
 func (l *lane) push(ctx context.Context, elements []element) (dropped int, err error) {
+	if l.replicas == 0 && len(elements) >= plainFrom && !slices.ContainsFunc(elements, isParked) {
+		return 0, l.pushPlain(ctx, elements)
+	}
 	if l.replicas == 0 {
 		return push(ctx, l.client, l.at, elements)
 	}
@@ -72,6 +76,39 @@ func (l *lane) push(ctx context.Context, elements []element) (dropped int, err e
 	}
 	return l.pushReplicated(ctx, node, elements)
 }
+
+func isParked(e element) bool { return e.parked }
+
+// plainFrom is how many elements are worth a second command, should it take one.
+const plainFrom = 4
+
+// pushPlain is push for many elements, all for events. To a script each is a
+// string to be made first, and that costs Redis more than the rest of a publish.
+//
+// A worker has to be woken where the list was empty. Else the token stands there,
+// or whoever has taken it looks at the list before it waits; but for elements
+// whose acknowledgement was lost, which may stand there without one. Should
+// waking fail, workers look for themselves every few seconds: the events are safe.
+func (l *lane) pushPlain(ctx context.Context, elements []element) error {
+	values := make([]any, len(elements))
+	for i, e := range elements {
+		values[i] = e.bytes
+	}
+	length, err := l.client.LPush(ctx, l.at.Events(), values...).Result()
+	if err != nil {
+		l.unsure.Store(true)
+		return err
+	}
+	if l.unsure.Swap(false) || length == int64(len(values)) {
+		if err := wakeScript.Run(ctx, l.client, l.at).Err(); err != nil && !errors.Is(err, redis.Nil) {
+			l.unsure.Store(true)
+			l.log.Debug("no worker was woken", "error", err)
+		}
+	}
+	return nil
+}
+
+var wakeScript = layout.NewScript("wake()\n")
 
 // tellDropped counts and logs parked elements that had to make room.
 func (l *lane) tellDropped(dropped int) {

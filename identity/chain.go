@@ -224,6 +224,7 @@ type Question struct {
 // inquiry is a question that takes more than a look at the headers.
 type inquiry interface {
 	answer(ctx context.Context) (Caller, error)
+	known() (Caller, error, bool)
 	forget()
 }
 
@@ -236,6 +237,15 @@ func (q *Question) Answer(ctx context.Context) (Caller, error) {
 		return q.caller, q.err
 	}
 	return q.inquiry.answer(ctx)
+}
+
+// Known answers as Answer does, and true, where that takes no more than a look
+// at what this process knows already.
+func (q *Question) Known() (Caller, error, bool) {
+	if q.inquiry == nil {
+		return q.caller, q.err, true
+	}
+	return q.inquiry.known()
 }
 
 // Forget drops what is known about the request's credentials. It is for whoever

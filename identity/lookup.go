@@ -102,8 +102,7 @@ func (q *looked) inQuery(parameters url.Values) {
 
 func (q *looked) answer(ctx context.Context) (Caller, error) {
 	l, key := q.lookup, q.key()
-	if caller, err, ok := l.recall(key); ok {
-		l.metrics.cached.WithLabelValues(l.kind).Inc()
+	if caller, err, ok := l.remember(key); ok {
 		return caller, err
 	}
 	// The lookup belongs to all who wait for it, so no single one's leaving
@@ -123,6 +122,17 @@ func (q *looked) answer(ctx context.Context) (Caller, error) {
 	case <-ctx.Done():
 		return Caller{}, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
 	}
+}
+
+func (q *looked) known() (Caller, error, bool) { return q.remember(q.key()) }
+
+// remember answers a question from memory, if that is possible, and counts it.
+func (l *lookup) remember(key cacheKey) (Caller, error, bool) {
+	caller, err, ok := l.recall(key)
+	if ok {
+		l.metrics.cached.WithLabelValues(l.kind).Inc()
+	}
+	return caller, err, ok
 }
 
 // recall answers what is known for a key, and whether anything is.
@@ -217,7 +227,7 @@ func (q *looked) forget() {
 		forgotten.Store(true)
 	}
 	q.mu.Unlock()
-	q.known.remove(key)
+	q.lookup.known.remove(key)
 }
 
 func (l *lookup) takeOff(key cacheKey) *atomic.Bool {

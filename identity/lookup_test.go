@@ -238,3 +238,24 @@ func BenchmarkAnswerFromMemory(b *testing.B) {
 		}
 	}
 }
+
+func TestWhatIsKnownIsAnsweredWithoutAsking(t *testing.T) {
+	u := newUpstream(t, byToken(map[string]string{"good": "ann"}))
+	c := u.chain(t, Options{Entries: []Entry{whoamiEntry, {Kind: KindAnonymous, User: "everybody"}}})
+	if caller, err, known := c.Ask(request()).Known(); !known || err != nil || caller.User != "everybody" {
+		t.Errorf("anonymous: %v, %v, %v", caller, err, known)
+	}
+	question := c.Ask(request("Authorization", "good"))
+	if _, _, known := question.Known(); known {
+		t.Error("known before anybody was asked")
+	}
+	wantUser(t, c, request("Authorization", "good"), "ann")
+	if caller, err, known := question.Known(); !known || err != nil || caller.User != "ann" {
+		t.Errorf("after a lookup: %v, %v, %v", caller, err, known)
+	}
+	question.Forget()
+	if _, _, known := question.Known(); known {
+		t.Error("known though it was forgotten")
+	}
+	u.wantLookups(t, 1)
+}

@@ -12,6 +12,8 @@ import (
 // answerer is what the proxy needs of identity.Question.
 type answerer interface {
 	Answer(ctx context.Context) (identity.Caller, error)
+	// Known is Answer, where that takes no time.
+	Known() (identity.Caller, error, bool)
 	// Forget drops what is remembered of the caller's credentials.
 	Forget()
 }
@@ -34,10 +36,14 @@ func questionOf(x *exchange) *question {
 	return &question{answerer: x.ruling.ask(x.inbound), answers: make(chan answer, 1)}
 }
 
-// startAsking answers the question on a goroutine of its own. The exchange's
-// end cancels it; Wait waits for it. A client that leaves does not: its event
-// still needs a user.
+// startAsking answers the question from memory, or on a goroutine of its own. The
+// exchange's end cancels that; Wait waits for it. A client that leaves does not:
+// its event still needs a user.
 func (p *Proxy) startAsking(q *question, client context.Context) {
+	if a, known := p.recall(q); known {
+		q.answers <- a
+		return
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(client))
 	q.stop = cancel
 	p.asking.Go(func() {
@@ -46,6 +52,12 @@ func (p *Proxy) startAsking(q *question, client context.Context) {
 		defer p.survive("identity", func() { a.err = fmt.Errorf("%w: panic", identity.ErrUnavailable) })
 		a.caller, a.err = q.answerer.Answer(ctx)
 	})
+}
+
+func (p *Proxy) recall(q *question) (a answer, known bool) {
+	defer p.survive("identity", func() { a, known = answer{err: fmt.Errorf("%w: panic", identity.ErrUnavailable)}, true })
+	a.caller, a.err, known = q.answerer.Known()
+	return a, known
 }
 
 // now answers what is known already, and whether anything is: there is nothing

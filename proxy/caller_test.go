@@ -38,6 +38,8 @@ type answererFunc func(ctx context.Context) (identity.Caller, error)
 
 func (f answererFunc) Answer(ctx context.Context) (identity.Caller, error) { return f(ctx) }
 
+func (answererFunc) Known() (identity.Caller, error, bool) { return identity.Caller{}, nil, false }
+
 func (answererFunc) Forget() {}
 
 func (s *stand) postAs(t *testing.T, token string) {

@@ -19,13 +19,14 @@ type detachments struct {
 }
 
 // detachment is the bond between a client and its request at the upstream,
-// which may be loosened while the outcome is open.
+// which may be loosened while the outcome is open. Its presence is the context
+// of that request.
 type detachment struct {
+	presence
 	group  *detachments
-	cancel context.CancelFunc
 	unhook func() bool
 
-	mu    sync.Mutex
+	bond  sync.Mutex
 	timer *time.Timer // runs while the client is gone and the request goes on
 	tied  bool        // the request shall end with its client
 	ended bool
@@ -34,21 +35,21 @@ type detachment struct {
 // follow answers a context with the client's values that ends when the client
 // leaves, but for the grace.
 func (g *detachments) follow(client context.Context) (context.Context, *detachment) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(client))
-	d := &detachment{group: g, cancel: cancel}
-	d.unhook = context.AfterFunc(client, d.clientLeft)
-	return ctx, d
+	d := &detachment{group: g}
+	d.presence.Context = context.WithoutCancel(client)
+	d.unhook = afterFunc(client, d.clientLeft)
+	return &d.presence, d
 }
 
 func (d *detachment) clientLeft() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.bond.Lock()
+	defer d.bond.Unlock()
 	switch {
 	case d.ended:
 	case d.tied || !d.group.take():
-		d.cancel()
+		d.leave()
 	default:
-		d.timer = time.AfterFunc(d.group.grace, d.cancel)
+		d.timer = time.AfterFunc(d.group.grace, d.leave)
 	}
 }
 
@@ -58,11 +59,11 @@ func (d *detachment) attach() {
 	if d == nil {
 		return
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.bond.Lock()
+	defer d.bond.Unlock()
 	d.tied = true
 	if d.timer != nil {
-		d.cancel()
+		d.leave()
 	}
 }
 
@@ -71,8 +72,8 @@ func (d *detachment) left() bool {
 	if d == nil {
 		return false
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.bond.Lock()
+	defer d.bond.Unlock()
 	return d.timer != nil
 }
 
@@ -82,10 +83,10 @@ func (d *detachment) end() {
 		return
 	}
 	d.unhook()
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.bond.Lock()
+	defer d.bond.Unlock()
 	d.ended = true
-	d.cancel()
+	d.leave()
 	if d.timer != nil {
 		d.timer.Stop()
 		d.group.release()

@@ -38,7 +38,11 @@ func (c *capture) hold(res *http.Response) *heldBody {
 		h.omitted = omittedTooLarge
 	} else {
 		h.reading = newReading(res.Body, res.ContentLength, c.limits.MaxBody, &h.lease)
-		go h.reading.run() // ends with the body, or the first Read after it was let go of
+		if isReady(res.Body) {
+			h.reading.run()
+		} else {
+			go h.reading.run() // ends with the body, or the first Read after it was let go of
+		}
 		h.data, h.omitted = h.reading.wait(c.holdFor)
 	}
 	c.response = h

@@ -110,6 +110,11 @@ func (r *reading) reason(why string) {
 // the body. What it answers is the client's to have now; more may be there once
 // ended is closed.
 func (r *reading) wait(p holdFor) (data []byte, omitted string) {
+	select {
+	case <-r.ended: // without a timer
+		return r.data, r.omitted
+	default:
+	}
 	until := time.Now().Add(p.whole)
 	look := time.NewTimer(min(p.stall, p.whole))
 	defer look.Stop()
