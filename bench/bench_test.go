@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestUsageCountsChildren(t *testing.T) {
 	used, err := usageOf(&process{cmd: shell})
 	_ = stdin.Close()
 	_ = shell.Wait()
-	if err != nil || used.cpu < 50*time.Millisecond || used.rss == 0 {
+	if err != nil || used.cpu < 50*time.Millisecond || used.rss == 0 || used.peak < used.rss {
 		t.Errorf("a shell whose child was busy for 100 ms: %+v, %v", used, err)
 	}
 }
@@ -95,6 +96,39 @@ func TestAMarkIsJudgedByMedians(t *testing.T) {
 	}
 	if !strings.Contains(table.text(), "| a | 2.0 | 0.50 |") {
 		t.Error(table.text())
+	}
+}
+
+func TestTheSummaryGoesBetweenItsLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "README.md")
+	r := newReport(runCommand{})
+	table := r.table("A GET", "nginx")
+	table.add("nginx", measurement{cpu: 10})
+	table.add("direct", measurement{cpu: 1})
+	table.add("hookproxy", measurement{cpu: 15})
+	table.mark("", "hookproxy", "nginx", 2)
+	if err := os.WriteFile(path, []byte("before\n"+readmeBegin+"\nold\n"+readmeEnd+"\nafter\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time as the first
+		if err := r.putSummary(path); err != nil {
+			t.Fatal(err)
+		}
+		got, _ := os.ReadFile(path)
+		for _, want := range []string{"before\n" + readmeBegin, "| A GET | CPU: 1.50 × nginx |\n", readmeEnd + "\nafter\n"} {
+			if !strings.Contains(string(got), want) {
+				t.Errorf("no %q in:\n%s", want, got)
+			}
+		}
+		if strings.Contains(string(got), "old") || strings.Contains(string(got), "direct") {
+			t.Errorf("it holds what it should not:\n%s", got)
+		}
+	}
+	if err := os.WriteFile(path, []byte("without them"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r.putSummary(path) == nil {
+		t.Error("no error for a file without the lines")
 	}
 }
 

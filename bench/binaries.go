@@ -7,10 +7,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // caddyModule is built from its Go module, outside ours.
-const caddyModule = "github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9"
+const (
+	caddyModule = "github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9"
+	// caddyPatience is how long its building may take of the whole.
+	caddyPatience = 5 * time.Minute
+)
 
 // luaModules are what nginx needs for the capture peer, where Debian puts it.
 var luaModules = []string{
@@ -87,6 +92,8 @@ func buildCaddy(ctx context.Context) string {
 		return path
 	}
 	fmt.Fprintln(os.Stderr, "building Caddy, once ...")
+	ctx, cancel := context.WithTimeout(ctx, caddyPatience)
+	defer cancel()
 	install := exec.CommandContext(ctx, "go", "install", caddyModule)
 	install.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")
 	if out, err := install.CombinedOutput(); err != nil {

@@ -13,10 +13,12 @@
 //
 //	go run ./bench                   everything, and bench/RESULTS.md
 //	go run ./bench --only delivery   one section, printed only
+//	go run ./bench --readme FILE     and the summary into FILE, between its two lines
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -37,6 +39,7 @@ var sections = []section{
 	{"capture", captured},
 	{"delivery", delivered},
 	{"latency", latency},
+	{"matching", matching},
 	{"growth", growth},
 }
 
@@ -60,8 +63,9 @@ type runCommand struct {
 	Rounds   int           `default:"3" help:"Rounds; the median of them counts."`
 	Duration time.Duration `default:"2s" help:"How long each peer is under load in each round."`
 	Events   int           `default:"20000" help:"Events delivered by each worker in each round."`
-	Only     []string      `help:"Sections to measure: passthrough, capture, delivery, latency, growth. All, by default."`
+	Only     []string      `help:"Sections to measure: passthrough, capture, delivery, latency, matching, growth. All, by default."`
 	Out      string        `default:"bench/RESULTS.md" help:"Where the whole report goes; plots go beside it. Not written with --only."`
+	Readme   string        `help:"A Markdown file that gets the summary too, between its two lines about bench."`
 }
 
 func main() {
@@ -96,15 +100,30 @@ func (c runCommand) Run(ctx context.Context) error {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "%s ...\n", s.name)
-		if err := s.measure(ctx, b); err != nil {
+		err := s.measure(ctx, b)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			b.report.note("Not measured to its end, for want of time: %s.", s.name)
+			break
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	fmt.Print(b.report.text())
-	if len(c.Only) > 0 {
+	return b.publish()
+}
+
+// publish writes the report where it is wanted.
+func (b *bench) publish() error {
+	if b.Readme != "" {
+		if err := b.report.putSummary(b.Readme); err != nil {
+			return err
+		}
+	}
+	if len(b.Only) > 0 {
 		return nil
 	}
-	return b.report.write(c.Out)
+	return b.report.write(b.Out)
 }
 
 // bench is what all sections work with.

@@ -16,6 +16,7 @@ type measurement struct {
 	rate     float64 // requests, or deliveries, a second
 	p50, p99 time.Duration
 	rss      float64 // MiB
+	peak     float64 // MiB, since the start
 }
 
 // measure puts a started peer under load. finish is called when the load is over,
@@ -41,7 +42,7 @@ func measure(ctx context.Context, s started, l load, duration time.Duration) (me
 	used := after.minus(before)
 	return measurement{
 		cpu: float64(used.cpu.Microseconds()) / float64(max(o.requests, 1)), rate: o.perSecond(),
-		p50: o.quantile(0.5), p99: o.quantile(0.99), rss: float64(used.rss) / (1 << 20),
+		p50: o.quantile(0.5), p99: o.quantile(0.99), rss: float64(used.rss) / (1 << 20), peak: float64(used.peak) / (1 << 20),
 	}, warm.requests + o.requests, nil
 }
 

@@ -90,11 +90,12 @@ func (p *process) stop() {
 
 // usage is what processes have used up so far, and hold now.
 type usage struct {
-	cpu time.Duration // user and system
-	rss int64         // bytes
+	cpu  time.Duration // user and system
+	rss  int64         // bytes
+	peak int64         // bytes, at the most since the start
 }
 
-func (u usage) minus(before usage) usage { return usage{u.cpu - before.cpu, u.rss} }
+func (u usage) minus(before usage) usage { return usage{u.cpu - before.cpu, u.rss, u.peak} }
 
 // usageOf adds up processes and all that they have started. CPU time of children
 // that have ended counts with their parent.
@@ -123,8 +124,22 @@ func usageOf(processes ...*process) (usage, error) {
 		}
 		sum.cpu += s.cpu
 		sum.rss += s.rss
+		sum.peak += max(s.rss, peakOf(pid))
 	}
 	return sum, nil
+}
+
+// peakOf answers VmHWM of /proc/<pid>/status, in bytes; 0 for a process that has
+// ended meanwhile.
+func peakOf(pid int) int64 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, line, _ := strings.Cut(string(status), "\nVmHWM:")
+	fields := strings.Fields(line)
+	if len(fields) == 0 {
+		return 0
+	}
+	kib, _ := strconv.ParseInt(fields[0], 10, 64) // the kernel's own digits
+	return kib << 10
 }
 
 type stat struct {

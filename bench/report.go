@@ -26,7 +26,7 @@ func (r *report) note(format string, args ...any) {
 
 // table starts a comparison of CPU per request.
 func (r *report) table(title string, bases ...string) *table {
-	return r.keep(newTable(title, bases, cpuColumn, rateColumn, p50Column, p99Column, memoryColumn))
+	return r.keep(newTable(title, bases, cpuColumn, rateColumn, p50Column, p99Column, memoryColumn, peakColumn))
 }
 
 // deliveries starts a comparison of workers.
@@ -74,8 +74,8 @@ func (r *report) text() string {
 // write puts the report where path says, and the plots beside it.
 func (r *report) write(path string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# What hookproxy costs, beside others\n\n`make bench` writes this file. %s; %d cores, %s; took %s.\n\n",
-		r.began.UTC().Format("2006-01-02"), runtime.NumCPU(), cpuModel(), time.Since(r.began).Round(time.Second))
+	fmt.Fprintf(&b, "# What hookproxy costs, beside others\n\n`make bench` writes this file. %s; %s; took %s.\n\n",
+		r.began.UTC().Format("2006-01-02"), machine(), time.Since(r.began).Round(time.Second))
 	b.WriteString(r.text())
 	for _, c := range r.curves {
 		file := "growth-" + c.name + ".svg"
@@ -86,6 +86,8 @@ func (r *report) write(path string) error {
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o644)
 }
+
+func machine() string { return fmt.Sprintf("%d cores, %s", runtime.NumCPU(), cpuModel()) }
 
 // cpuModel answers what the kernel calls the processor.
 func cpuModel() string {

@@ -16,6 +16,8 @@ type table struct {
 	rows    map[string][]measurement
 	trips   map[string][]float64
 	marks   []string
+	ours    string // the row that the others are judged beside; "" for none
+	byRate  bool   // by their rates, not their CPU
 }
 
 // column is one figure of a row.
@@ -82,6 +84,15 @@ func (t *table) p99(name string) time.Duration {
 	return time.Duration(t.median(name, func(m measurement) float64 { return float64(m.p99) }))
 }
 
+// peak answers the most memory that a peer has held, in MiB.
+func (t *table) peak(name string) float64 {
+	most := 0.0
+	for _, m := range t.rows[name] {
+		most = max(most, m.peak)
+	}
+	return most
+}
+
 func ratio(a, b float64) string {
 	if a == 0 || b == 0 {
 		return "–"
@@ -100,16 +111,19 @@ var (
 	memoryColumn = column{"MiB", func(t *table, name string) string {
 		return fmt.Sprintf("%.0f", t.median(name, func(m measurement) float64 { return m.rss }))
 	}}
+	peakColumn  = column{"peak MiB", func(t *table, name string) string { return fmt.Sprintf("%.0f", t.peak(name)) }}
 	tripsColumn = column{"Redis commands each", func(t *table, name string) string { return fmt.Sprintf("%.2f", median(t.trips[name])) }}
 )
 
 // mark says whether a peer's CPU is at most so many times another's.
 func (t *table) mark(promise, name, base string, most float64) {
+	t.ours = name
 	t.judge(promise, t.cpu(name), t.cpu(base), func(r float64) bool { return r <= most })
 }
 
 // markRate says whether a peer's rate is at least so many times another's.
 func (t *table) markRate(promise, name, base string, least float64) {
+	t.ours, t.byRate = name, true
 	t.judge(promise, t.rate(name), t.rate(base), func(r float64) bool { return r >= least })
 }
 
