@@ -235,14 +235,7 @@ func (r *redactor) skip(at int) int {
 	}
 }
 
-func (r *redactor) str(at int) int {
-	for at++; r.raw[at] != '"'; at++ {
-		if r.raw[at] == '\\' {
-			at++
-		}
-	}
-	return at + 1
-}
+func (r *redactor) str(at int) int { return stringEnd(r.raw, at+1) + 1 }
 
 func (r *redactor) space(at int) int {
 	for at < len(r.raw) && (r.raw[at] == ' ' || r.raw[at] == '\t' || r.raw[at] == '\n' || r.raw[at] == '\r') {

@@ -191,3 +191,20 @@ func TestWhatIsPickedFromALargeBodyDoesNotKeepItsMemory(t *testing.T) {
 		t.Errorf("the payload is %s, in %d bytes", payload, cap(payload))
 	}
 }
+
+func TestAStringEndsAtItsFirstQuoteThatIsNotEscaped(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		raw := []byte(rapid.StringMatching(`["\\\\a]{0,12}`).Draw(t, "raw"))
+		from := rapid.IntRange(0, len(raw)).Draw(t, "from")
+		want := from
+		for want < len(raw) && raw[want] != '"' {
+			if raw[want] == '\\' {
+				want++
+			}
+			want++
+		}
+		if got := stringEnd(raw, from); got != min(want, len(raw)) {
+			t.Fatalf("%q from %d ends at %d, want %d", raw, from, got, want)
+		}
+	})
+}
