@@ -147,7 +147,8 @@ local function due_batches(s, most)
   if s.ordered then reorder(s.id) end
   local fresh, retries, found, f, r = news(s, most), {}, {}, 1, 1
   if not s.ordered and retries_left > 0 and room(s) > 0 then
-    local events, rows = redis.call('ZRANGEBYSCORE', retry_key(s.id), '-inf', at, 'LIMIT', 0, RIDERS), {}
+    local events, rows = redis.call('ZRANGEBYSCORE', retry_key(s.id), '-inf', at, 'LIMIT', 0,
+      math.min(room(s) * s.batch_max, RIDERS)), {}
     for i, event in ipairs(events) do
       local tries, sequence = recall(s.id, event)
       rows[i] = { event, sequence or '0', tries or '1' }

@@ -23,7 +23,10 @@ while left > 0 do
     left, gone = left - #members, gone + #members
   end
   local windows = left > 0 and redis.call('ZRANGE', windows_key(id), 0, left - 1) or {}
-  for _, window in ipairs(windows) do release(close(id, window)) end
+  for _, window in ipairs(windows) do
+    local event = close(id, window)
+    if event then release(event) end
+  end
   left, gone = left - #windows, gone + #windows
   -- Lines hold nothing that was not blocked; each has a head.
   local heads = left > 0 and redis.call('HSCAN', heads_key(id), 0, 'COUNT', 500)[2] or {}

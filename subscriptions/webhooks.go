@@ -11,7 +11,8 @@ func (d document) webhooks() object {
 			"security": []object{},
 			"parameters": []object{
 				header("X-Hook-Event", "The event's name."), header("X-Hook-Id", "The event's id, the same on every attempt."),
-				header("X-Hook-Subscription", "The subscription's id."), header("X-Hook-Sequence", "Counts up for each subscription."),
+				header("X-Hook-Subscription", "The subscription's id."), header("X-Hook-Sequence", "Counts up for each subscription. Of a batch, the first event's."),
+				header("X-Hook-Count", "Of a batch alone, which has X-Hook-Event hook.batch: how many events it holds."),
 				header("X-Hook-Signature", "Hex HMAC-SHA256 of the body, keyed with the whole secret. Not with signature v1a."),
 				header("webhook-id", "As X-Hook-Id (Standard Webhooks)."), header("webhook-timestamp", "Seconds since 1970."),
 				header("webhook-signature", "v1 and v1a signatures (Standard Webhooks), a space between two."),
