@@ -20,11 +20,12 @@
 --
 -- Fairness. Subscriptions are visited in turn, and each gives one delivery
 -- before any gives a second; who has more takes a new turn behind all others.
--- Who is at its cap is dropped from the round, and finish brings it back. So a
+-- Who is at its cap is left out, which is noted in full, and finish brings it back. So a
 -- slow subscriber with 10,000 waiting delays nobody but itself.
 --
 -- The cost is in calls, not in deliveries: what concerns a subscription is read
--- and written once a visit, however many deliveries the visit takes.
+-- and written once a visit, however many deliveries the visit takes; and what can be
+-- read or written for all that are visited in a round is, once a round.
 --
 -- Within a subscription, where both new deliveries and due retries wait, they
 -- alternate. Retries first would let a backlog of failures hold up news for
@@ -61,11 +62,17 @@ local retries_left = tonumber(ARGV[7])
 local leases, runnable, waiting = lane .. 'leases', lane .. 'runnable', lane .. 'waiting'
 local lapsed = 0
 
+local function append(list, a, b)
+  list[#list + 1] = a
+  list[#list + 1] = b
+end
+
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', at, 'LIMIT', 0, LAPSED_LIMIT)) do
   redis.call('ZREM', leases, member)
   local id, event, sequence, tries = lease_parts(member)
   if id then
     unlease(id)
+    redis.call('HDEL', lane .. 'full', id)
     if exists(id) then
       put_back(id, event, sequence, tries, at)
       place(id, at)
@@ -110,12 +117,14 @@ local function room(s)
   return s.cap - math.ceil(s.cap * FOR_NEWS) - s.held
 end
 
--- waits answers what the queue and the due retries of a subscription hold.
+-- waits answers what the queue and the due retries of a subscription hold. Of the
+-- queue it looks at one more, to know whether something stays in it.
 local function waits(s, most)
   if s.ordered then reorder(s.id) end
-  local fresh = redis.call('ZRANGE', queue_key(s.id), 0, most - 1, 'WITHSCORES')
+  local fresh = redis.call('ZRANGE', queue_key(s.id), 0, most, 'WITHSCORES')
+  s.queued = #fresh / 2
   most = math.min(most, room(s))
-  if s.ordered or retries_left <= 0 or most <= 0 then return fresh, {} end
+  if not s.retried or s.ordered or retries_left <= 0 or most <= 0 then return fresh, {} end
   return fresh, redis.call('ZRANGEBYSCORE', retry_key(s.id), '-inf', at, 'LIMIT', 0, most)
 end
 
@@ -182,7 +191,7 @@ local function allowance(s, rate, used_until)
 end
 
 -- look answers what a visit to a subscription may take, nil for nothing at all.
-local function look(id, share)
+local function look(id, share, held, round)
   local fields = redis.call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format',
     'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until', 'signature', 'headers', 'lines', 'skinny',
     'windows', 'seq', 'batch_max', 'batch_within', 'batches')
@@ -193,9 +202,12 @@ local function look(id, share)
     place(id, at)
     return nil
   end
-  s.held = tonumber(redis.call('HGET', lane .. 'inflight', id) or 0)
+  s.held = tonumber(held or 0)
   s.cap = math.min(cap, s.ordered and 1 or cap, tonumber(fields[6] or '') or cap)
-  if s.held >= s.cap then return nil end
+  if s.held >= s.cap then
+    append(round.full, id, '1')
+    return nil
+  end
   s.previous = (tonumber(fields[11] or '') or 0) > at and fields[10] or ''
   s.allowed = allowance(s, tonumber(fields[7] or ''), tonumber(fields[8] or ''))
   if s.allowed < 1 then -- the rate was lowered since it was used
@@ -204,7 +216,7 @@ local function look(id, share)
     return nil
   end
   if fields[16] then ripen_all(s) end
-  s.retried = redis.call('EXISTS', tries_key(id)) == 1
+  s.retried = redis.call('EXISTS', tries_key(id), retry_key(id)) > 0
   s.due = (s.batch_max and due_batches or due)(s, math.min(share, s.cap - s.held, s.allowed))
   return s
 end
@@ -231,8 +243,7 @@ local function lease(s, delivery)
     return
   end
   local member = s.id .. '|' .. event .. '|' .. delivery[2] .. '|' .. delivery[3] .. '|' .. token .. '-' .. (#claimed + 1)
-  s.leases[#s.leases + 1] = at + lease_for
-  s.leases[#s.leases + 1] = member
+  append(s.leases, at + lease_for, member)
   bytes = bytes + #element
   claimed[#claimed + 1] = { member, element, f[2] or '', f[3] or '', f[4] or '', s.previous,
     f[12] or '', f[13] or '', f[15] or '', board(s, delivery) }
@@ -259,47 +270,71 @@ local function spend(s, count)
   if count >= s.allowed then redis.call('HSET', subscription_key(s.id), 'resume_at', string.format('%.0f', math.ceil(s.rate_at))) end
 end
 
+-- is_plain tells whether there is nothing more to a subscription than its queue, of
+-- which the visit knows whether something stays in it.
+local function is_plain(s) return not (s.retried or s.interval or s.fields[16] or s.batch_max or #s.gone > 0) end
+
 -- leave writes down what a visit took, and places the subscription anew.
-local function leave(s)
+local function leave(s, round)
   local from = {}
+  s.news = 0
   for _, delivery in ipairs(s.taken) do
     local key = delivery[4]
     from[key] = from[key] or {}
     table.insert(from[key], delivery[1])
+    if key == queue_key(s.id) then s.news = s.news + 1 end
   end
   for key, events in pairs(from) do redis.call('ZREM', key, unpack(events)) end
   for _, event in ipairs(s.gone) do advance(s.id, event, at) end
   if s.mixed then redis.call('HSET', subscription_key(s.id), 'mixed', s.mixed % 2) end
   if #s.leases > 0 then
-    redis.call('ZADD', leases, unpack(s.leases))
-    s.held = redis.call('HINCRBY', lane .. 'inflight', s.id, #s.leases / 2)
+    for i = 1, #s.leases, 2 do append(round.leases, s.leases[i], s.leases[i + 1]) end
+    s.held = s.held + #s.leases / 2
+    append(round.inflight, s.id, s.held)
   end
   if s.interval then spend(s, #s.leases / 2) end
   if s.batch_max then tidy(s) end
-  -- At its cap finish brings it back. Without room for retries only news does.
-  if s.held >= s.cap then return end
-  if room(s) <= 0 then
+  if s.held >= s.cap then -- finish brings it back
+    append(round.full, s.id, '1')
+  elseif is_plain(s) then
+    if s.queued > s.news then table.insert(round.again, s.id) end
+  elseif room(s) <= 0 then -- for news alone; finish brings its retries back
+    append(round.full, s.id, '1')
     place(s.id, at, true)
   elseif not set_aside(s) then
     place(s.id, at)
   end
 end
 
--- A round visits as many subscriptions as there are deliveries wanted, or all,
--- and takes one of each in turn, as often as needed.
-local visits = want * 4 + 100
-while #claimed < want and bytes < max_bytes and riding < RIDERS and visits > 0 do
-  local next = redis.call('ZPOPMIN', runnable, math.min(want - #claimed, visits))
-  if #next == 0 then break end
-  visits = visits - #next / 2
-  local visited, share = {}, math.ceil((want - #claimed) / (#next / 2))
-  for i = 1, #next, 2 do visited[#visited + 1] = look(next[i], share) end
+-- visit takes of subscriptions one delivery each in turn, as often as needed.
+local function visit(ids)
+  local round = { leases = {}, inflight = {}, full = {}, again = {} }
+  local visited, share = {}, math.ceil((want - #claimed) / #ids)
+  local held = redis.call('HMGET', lane .. 'inflight', unpack(ids))
+  for i, id in ipairs(ids) do visited[#visited + 1] = look(id, share, held[i], round) end
   for turn = 1, share do
     for _, s in ipairs(visited) do
       if s.due[turn] and #claimed < want and bytes < max_bytes and riding < RIDERS then lease(s, s.due[turn]) end
     end
   end
-  for _, s in ipairs(visited) do leave(s) end
+  for _, s in ipairs(visited) do leave(s, round) end
+  if #round.leases > 0 then
+    redis.call('ZADD', leases, unpack(round.leases))
+    redis.call('HSET', lane .. 'inflight', unpack(round.inflight))
+  end
+  if #round.full > 0 then redis.call('HSET', lane .. 'full', unpack(round.full)) end
+  take_turns(round.again)
+end
+
+-- A round visits as many subscriptions as there are deliveries wanted, or all.
+local visits = want * 4 + 100
+while #claimed < want and bytes < max_bytes and riding < RIDERS and visits > 0 do
+  local next = redis.call('ZPOPMIN', runnable, math.min(want - #claimed, visits))
+  if #next == 0 then break end
+  visits = visits - #next / 2
+  local ids = {}
+  for i = 1, #next, 2 do ids[#ids + 1] = next[i] end
+  visit(ids)
 end
 
 -- The token in wake says that there is something to do; after this look it is

@@ -35,7 +35,7 @@ local OPEN_FOR, OPEN_MOST, PAUSE_MOST = 5000, 600000, 3600000
 local at = now(ARGV[1])
 local kept, failing_for, failing_times = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local longest_wait, cap, break_after = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local results, work = {}, false
+local results, released, work = {}, {}, false
 -- touched are the subscriptions of this call, in the order met. What concerns a
 -- subscription is read and written once, however many of its attempts end here.
 local touched, known = {}, {}
@@ -47,10 +47,11 @@ local function subscription(id)
   local s = known[id]
   if not s then
     local state = redis.call('HMGET', subscription_key(id), 'active', 'failing_since', 'failures', 'ordered',
-      'resume_at', 'ramp', 'open_until', 'trips', 'health', 'lines', 'batches')
+      'resume_at', 'ramp', 'open_until', 'trips', 'health', 'lines', 'batches', 'bytes')
     -- Empty as well as absent means never: so the subscription may be cleared either way.
     local function number(i) return tonumber(state[i] or '') end
     s = { id = id, active = state[1], ordered = state[4] == '1', ended = 0, forget = {}, bytes = 0, lines = state[10], batches = state[11],
+      waits = number(12) or 0,
       failing_since = number(2), failures = number(3), resume_at = number(5),
       ramp = number(6), open_until = number(7), trips = number(8), health = number(9) }
     s.before = {}
@@ -144,10 +145,12 @@ local function settle(s, event, sequence, tries, outcome, after, size)
   if outcome == 'delivered' or outcome == 'dead' then s.bytes = s.bytes + size end
   if outcome == 'delivered' then
     table.insert(s.forget, event)
-    release(event)
+    table.insert(released, event)
   elseif outcome == 'released' and after == 0 then
     put_back(s.id, event, sequence, tries, at)
+    s.put_back = true
   else
+    s.put_back = true
     if outcome ~= 'released' then tries = tries + 1 end
     remember(s.id, event, tries, sequence)
     if outcome == 'dead' then
@@ -191,22 +194,69 @@ local function news(id)
   return first[1] == id and tonumber(first[2]) < at + longest_wait
 end
 
--- leave writes down what became of a subscription, and places it anew.
-local function leave(s)
-  unlease(s.id, s.ended)
-  if not s.active then return end
-  local key = subscription_key(s.id)
-  if #s.forget > 0 then forget(s.id, unpack(s.forget)) end
-  if s.bytes > 0 then redis.call('HINCRBY', key, 'bytes', -s.bytes) end
-  if s.last then redis.call('HSET', key, 'last_status', s.last[1], 'last_error', s.last[2], 'last_at', at) end
+-- write writes down what became of a subscription.
+local function write(s)
+  local key, fields = subscription_key(s.id), {}
+  local function set(name, value)
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+  end
+  if s.bytes > 0 then set('bytes', string.format('%.0f', s.waits - s.bytes)) end
+  if s.last then
+    set('last_status', s.last[1])
+    set('last_error', s.last[2])
+    set('last_at', at)
+  end
   for _, field in ipairs(STATE) do
     if s[field] == nil and s.before[field] ~= nil then
       redis.call('HDEL', key, field)
     elseif s[field] ~= s.before[field] then
-      redis.call('HSET', key, field, string.format('%.0f', s[field]))
+      set(field, string.format('%.0f', s[field]))
     end
   end
-  work = news(s.id) or work
+  if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
+end
+
+-- moved tells whether an end has changed where a subscription may have to stand:
+-- something was put back or let go on, it rests, or a claim that met it at its cap
+-- has left it out. Otherwise it stands where it did.
+local function moved(s) return s.full or s.lines or s.batches or s.active ~= '1' or s.put_back or s.resume_at ~= s.before.resume_at end
+
+-- leave writes down what became of a subscription, and places it anew where it must.
+local function leave(s)
+  write(s)
+  if #s.forget > 0 then forget(s.id, unpack(s.forget)) end
+  if moved(s) then work = news(s.id) or work end
+end
+
+-- unlease_all counts the leases that have ended, and has those that were left out
+-- for being at their cap placed anew.
+local function unlease_all()
+  local ids, left, none = {}, {}, {}
+  for i, s in ipairs(touched) do ids[i] = s.id end
+  for i, full in ipairs(redis.call('HMGET', lane .. 'full', unpack(ids))) do touched[i].full = full end
+  for i, held in ipairs(redis.call('HMGET', lane .. 'inflight', unpack(ids))) do
+    local count = tonumber(held or 0) - touched[i].ended
+    if count > 0 then
+      left[#left + 1] = ids[i]
+      left[#left + 1] = count
+    else
+      none[#none + 1] = ids[i]
+    end
+  end
+  if #left > 0 then redis.call('HSET', lane .. 'inflight', unpack(left)) end
+  if #none > 0 then redis.call('HDEL', lane .. 'inflight', unpack(none)) end
+  redis.call('HDEL', lane .. 'full', unpack(ids))
+end
+
+-- leave_all lets go of all subscriptions of this call.
+local function leave_all()
+  if #touched == 0 then return end
+  unlease_all()
+  release_all(released)
+  for _, s in ipairs(touched) do
+    if s.active then leave(s) end
+  end
 end
 
 -- take_back gives the leases back, and answers which of them were still held. A
@@ -227,6 +277,6 @@ for i = FIRST, #ARGV, FIELDS do
   results[#results + 1] = finish(held[#results + 1], ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
     ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7]), ARGV[i + 8], ARGV[i + 9], tonumber(ARGV[i + 10]), ARGV[i + 11])
 end
-for _, s in ipairs(touched) do leave(s) end
+leave_all()
 if work then wake() end
 return results

@@ -213,7 +213,7 @@ func (r *rig) stored() int {
 // wantNothingLeft fails unless every event and every trace of a delivery is freed.
 func (r *rig) wantNothingLeft() {
 	r.Helper()
-	for _, prefix := range []string{"stored", "shares", "broken", "heads:", "blocked:", "line:", "windows:", "latest:", "batches:", "riders:", "riding:", "marks:", "queue:", "retry:", "tries:", "leases", "inflight", "runnable", "waiting", "retained", "events"} {
+	for _, prefix := range []string{"stored", "shares", "broken", "heads:", "blocked:", "line:", "windows:", "latest:", "batches:", "riders:", "riding:", "marks:", "queue:", "retry:", "tries:", "leases", "inflight", "full", "runnable", "waiting", "retained", "events"} {
 		if keys := r.keys(prefix); len(keys) > 0 {
 			r.Errorf("left behind: %s", strings.Join(keys, " "))
 		}

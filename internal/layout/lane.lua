@@ -69,6 +69,22 @@ local function release(event)
   if freed == 1 then seen(event) end
 end
 
+-- release_all releases events, each of them for as many deliveries as it stands
+-- here. It reads and writes once for all of them what release does for each. Where
+-- one was not stored, which may be one whose dispatch broke off, none is marked as
+-- seen: rather twice than never.
+local function release_all(events)
+  if #events == 0 then return end
+  local refs, alone, before = redis.call('HMGET', shares, unpack(events)), {}, {}
+  for i, event in ipairs(events) do
+    if refs[i] or before[event] then release(event) else alone[#alone + 1] = event end
+    before[event] = true
+  end
+  if #alone > 0 and redis.call('HDEL', stored, unpack(alone)) == #alone then
+    for _, event in ipairs(alone) do seen(event) end
+  end
+end
+
 -- abandon releases an event for a subscription that is there and no longer waits
 -- for it. bytes of a subscription's HASH counts those of all that it waits for or
 -- has in flight; dead letters are not among them.
@@ -128,6 +144,18 @@ local function place(id, at, news_only)
   return false
 end
 
+-- take_turns makes subscriptions runnable of which all is known that place asks for:
+-- each has something due and stands nowhere, or in runnable already.
+local function take_turns(ids)
+  if #ids == 0 then return end
+  local last, turns = redis.call('INCRBY', lane .. 'turn', #ids), {}
+  for i, id in ipairs(ids) do
+    turns[#turns + 1] = last - #ids + i
+    turns[#turns + 1] = id
+  end
+  redis.call('ZADD', lane .. 'runnable', 'NX', unpack(turns))
+end
+
 -- exists tells whether a subscription is still there. A script that writes to a
 -- subscription's keys asks first, lest it bring a deleted one back in part.
 local function exists(id) return redis.call('EXISTS', subscription_key(id)) == 1 end
@@ -168,9 +196,9 @@ local function lease_parts(member)
   return string.match(member, '^([^|]+)|([^|]+)|(%d+)|(%d+)|([^|]+)$')
 end
 
--- unlease counts leases of a subscription less: one, or as many as given.
-local function unlease(id, count)
-  if redis.call('HINCRBY', lane .. 'inflight', id, -(count or 1)) <= 0 then
+-- unlease counts one lease of a subscription less.
+local function unlease(id)
+  if redis.call('HINCRBY', lane .. 'inflight', id, -1) <= 0 then
     redis.call('HDEL', lane .. 'inflight', id)
   end
 end

@@ -39,6 +39,7 @@
 //	hookproxy:{0}:waiting                        ZSET    subscriptions with something to come, by when
 //	hookproxy:{0}:leases                         ZSET    deliveries in flight, by when the lease lapses
 //	hookproxy:{0}:inflight                       HASH    leases held, per subscription
+//	hookproxy:{0}:full                           HASH    subscriptions that a claim has left out, being at their cap
 //	hookproxy:{0}:dead:<subscription>            ZSET    given up, by when, until replayed
 //	hookproxy:{0}:retained                       ZSET    subscriptions with dead letters, by when the oldest was given up
 //	hookproxy:{0}:attempts:<subscription>        STREAM  the last attempts, capped
