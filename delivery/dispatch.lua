@@ -23,7 +23,7 @@ local HEADER_LIMIT, LOOK = 65536, 16
 local SAMPLE_LIMIT = 16384
 -- How many deliveries are let go at once: of an inactive subscription with each new
 -- one, of an active one after all.
-local TRIM_INACTIVE, TRIM_ACTIVE = 100, 1000
+local TRIM_INACTIVE, TRIM_ACTIVE, EVERY = 100, 1000, 100
 
 local at = now(ARGV[1])
 local max_events, max_deliveries, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -34,6 +34,11 @@ local count = { taken = 0, done = 0, bytes = 0, made = 0, duplicates = 0, parked
 -- That none has ever broken off, as is usual, is asked once a call.
 count.broken = redis.call('EXISTS', broken) == 1
 local placed = {}
+-- turns are those of them that get a turn in runnable when their events are popped.
+local turns = {}
+-- known is what is asked beforehand of the events read: false for one not stored
+-- and not seen, until it is dealt with.
+local known = {}
 -- subscriptions are those met: false for one that is gone, else whether it is
 -- active, the last sequence given to its deliveries, and the bytes that wait for
 -- it; these are written at the end, where they have changed.
@@ -97,13 +102,15 @@ local function trim(s, most_kept, most_bytes, limit)
   return gone
 end
 
--- place_once places an active subscription once a call; it then stands where it
--- belongs, whatever else this call adds to its queue.
-local function place_once(id)
-  if not placed[id] then
-    place(id, at)
-    placed[id] = true
-  end
+-- place_once places an active subscription with the first delivery of a call, and
+-- with the first that is queued; it then stands where it belongs, whatever else this
+-- call adds to its queue. Of one that has something there and does not rest it is
+-- known where that is.
+local function place_once(id, queued)
+  if placed[id] == 'queued' or placed[id] and not queued then return end
+  local s = subscriptions[id]
+  if queued and s.resume_at <= at and not (s.windows or s.batch_max) then turns[#turns + 1] = id else place(id, at) end
+  placed[id] = queued and 'queued' or 'met'
 end
 
 -- debounce has an event wait for a later one, which takes its place. Answers false
@@ -132,27 +139,27 @@ end
 
 -- deliver makes the delivery of an event to a subscription.
 local function deliver(id, event, name, size, resource)
-  local s = subscriptions[id]
+  local s, queued = subscriptions[id], false
   if not debounce(s, event, name, resource) then
-    if not (s.by_resource and line_up(id, event, s.seq + 1, resource)) then
-      redis.call('ZADD', queue_key(id), s.seq + 1, event)
-    end
+    queued = not (s.by_resource and line_up(id, event, s.seq + 1, resource))
+    if queued then redis.call('ZADD', queue_key(id), s.seq + 1, event) end
     s.seq = s.seq + 1
   end
   s.bytes, s.changed = s.bytes + size, true
   count.made = count.made + 1
-  if s.active then place_once(id) else count.dropped = count.dropped + trim(s, max_backlog, max_kept, TRIM_INACTIVE) end
+  if s.active then place_once(id, queued) else count.dropped = count.dropped + trim(s, max_backlog, max_kept, TRIM_INACTIVE) end
 end
 
 -- meet reads what dispatch must know of a subscription, once a call.
 local function meet(id)
   if subscriptions[id] == nil then
     local state = redis.call('HMGET', subscription_key(id), 'active', 'seq', 'bytes', 'ordered', 'lines', 'skinny', 'debounce', 'windows',
-      'batch_max', 'batches')
+      'batch_max', 'batches', 'resume_at')
     local s = state[1] and { id = id, active = state[1] == '1', seq = tonumber(state[2] or 0),
       bytes = math.max(tonumber(state[3] or 0), 0), by_resource = state[4] == 'resource', lines = state[5] or state[4] == 'resource',
       skinny = state[6] == '1', debounce = tonumber(state[7] or ''), windows = state[8], replaced = 0,
-      batch_max = tonumber(state[9] or ''), batches = state[10], marked = tonumber(state[2] or 0) }
+      batch_max = tonumber(state[9] or ''), batches = state[10], marked = tonumber(state[2] or 0),
+      first = tonumber(state[2] or 0), resume_at = tonumber(state[11] or '') or 0 }
     -- What has waited long enough comes before what is new.
     if s and s.windows then
       local last = ripen(id, ended(id, at), s.seq, s.by_resource)
@@ -266,12 +273,40 @@ local function sample(h, element, payload_at)
   redis.pcall('EXPIRE', key, 2592000)
 end
 
+-- read_all reads the headers of events, and asks of all at once whether they were
+-- dispatched before. Answers for each its header and where the payload begins, or
+-- false for what cannot be routed.
+local function read_all(elements)
+  local heads, ids, marks = {}, {}, {}
+  for i, element in ipairs(elements) do
+    local ok, h, payload_at = pcall(read, element)
+    heads[i] = ok and h and { h, payload_at }
+    if heads[i] then
+      ids[#ids + 1] = h.id
+      marks[#marks + 1] = lane .. 'seen:' .. h.id
+    end
+  end
+  if #ids == 0 then return heads end
+  local kept, gone = redis.call('HMGET', stored, unpack(ids)), redis.call('MGET', unpack(marks))
+  for i, id in ipairs(ids) do known[id] = (kept[i] or gone[i]) and true or false end
+  return heads
+end
+
+-- is_duplicate tells whether an event was dispatched before. What read_all found counts
+-- once: the same event may stand on the list twice.
+local function is_duplicate(id)
+  local found = known[id]
+  known[id] = nil
+  if found ~= nil then return found end
+  return redis.call('HEXISTS', stored, id) == 1 or redis.call('EXISTS', lane .. 'seen:' .. id) == 1
+end
+
 -- dispatch answers whether the event could be routed.
-local function dispatch(element)
-  local h, payload_at = read(element)
-  if not h then return false end
+local function dispatch(element, head)
+  if not head then return false end
+  local h, payload_at = head[1], head[2]
   local before = count.broken and redis.call('HGET', broken, h.id)
-  if not before and (redis.call('HEXISTS', stored, h.id) == 1 or redis.call('EXISTS', lane .. 'seen:' .. h.id) == 1) then
+  if not before and is_duplicate(h.id) then
     count.duplicates = count.duplicates + 1
     return true
   end
@@ -290,9 +325,14 @@ local function more()
   return count.taken < max_events and count.made < max_deliveries and count.bytes < max_bytes
 end
 
--- pop writes down what has changed of subscriptions, and takes from the list what
--- is dealt with.
+-- pop places subscriptions and writes down what has changed of them, and takes from
+-- the list what is dealt with.
 local function pop()
+  if #turns > 0 then
+    redis.call('ZREM', lane .. 'waiting', unpack(turns))
+    take_turns(turns)
+    for i = #turns, 1, -1 do turns[i] = nil end
+  end
   for id, s in pairs(subscriptions) do
     if s and s.changed then
       redis.call('HSET', subscription_key(id), 'seq', s.seq, 'bytes', string.format('%.0f', s.bytes))
@@ -314,12 +354,13 @@ end
 while more() do
   local elements = redis.call('LRANGE', lane .. 'events', -LOOK, -1)
   if #elements == 0 then break end
+  local heads = read_all(elements)
   for i = #elements, 1, -1 do
     if not more() then break end
     -- One element that cannot be dispatched, for whatever reason, must not wedge
     -- the lane. Where Redis takes no writes at all, parking fails too and the
     -- script ends with the event still on the list.
-    local ok, routed = pcall(dispatch, elements[i])
+    local ok, routed = pcall(dispatch, elements[i], heads[i])
     if not (ok and routed) then
       amend()
       pop()
@@ -333,12 +374,22 @@ while more() do
   pop()
 end
 
--- Once a call will do for those: a call adds no more than it may trim.
+-- due_for_trim tells whether an active subscription is to be looked at for how many
+-- wait for it: at each EVERY-th of its deliveries, where so few more are no matter.
+local function due_for_trim(s)
+  local every = math.min(EVERY, math.ceil(max_queued / 1000))
+  return s.windows or s.batches or s.batch_max or math.floor(s.seq / every) ~= math.floor(s.first / every)
+end
+
+-- Once a call will do for those: a call and what came since the last look add no
+-- more than it may trim.
 for id in pairs(placed) do
   local s = subscriptions[id]
-  local gone = trim(s, max_queued, math.huge, TRIM_ACTIVE)
-  if gone > 0 then redis.call('HSET', subscription_key(id), 'bytes', string.format('%.0f', s.bytes)) end
-  count.overflowed = count.overflowed + gone
+  if due_for_trim(s) then
+    local gone = trim(s, max_queued, math.huge, TRIM_ACTIVE)
+    if gone > 0 then redis.call('HSET', subscription_key(id), 'bytes', string.format('%.0f', s.bytes)) end
+    count.overflowed = count.overflowed + gone
+  end
   -- What came after the first may be due before it, or make a batch full.
   if s.windows or s.lines or s.batch_max then place(id, at) end
 end

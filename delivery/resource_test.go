@@ -25,6 +25,21 @@ func about(number int, resource string) events.Event {
 	return e
 }
 
+func TestWhatIsAboutNothingGoesBehindWhatWaitsForItsResource(t *testing.T) {
+	onEachRedis(t, func(r *rig) {
+		id := r.subscribe("a", "contact.create", "http://a")
+		r.set(id, "ordered", "resource")
+		r.push(about(1, "x"))
+		r.dispatchAll()
+		r.takeOne()
+		r.push(about(2, "x"), about(3, "")) // one dispatch
+		r.dispatchAll()
+		if c := r.take(8).deliveries; ids(c) != "e3" {
+			t.Fatalf("claimed %q while x is in flight", ids(c))
+		}
+	})
+}
+
 func TestARetryOfOneResourceHoldsUpThatResourceAlone(t *testing.T) {
 	onEachRedis(t, func(r *rig) {
 		id := r.subscribe("a", "contact.create", "http://a")
