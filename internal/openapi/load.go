@@ -109,9 +109,9 @@ func (l *loading) spec(root map[string]any, name string) (spec *openapi3.T, err 
 			spec, err = nil, fmt.Errorf("not a document that can be read: %v", panicked)
 		}
 	}()
-	version, known := root["openapi"], true
+	version, isThree := root["openapi"], true
 	if version == nil {
-		version, known = root["swagger"], false
+		version, isThree = root["swagger"], false
 	}
 	written := textOf(version)
 	if number, ok := version.(float64); ok { // openapi: 3.1, without quotes
@@ -125,9 +125,9 @@ func (l *loading) spec(root map[string]any, name string) (spec *openapi3.T, err 
 	loader.ReadFromURIFunc = l.referred
 	at := &url.URL{Path: name}
 	switch {
-	case known && strings.HasPrefix(written, "3."):
+	case isThree && strings.HasPrefix(written, "3."):
 		return loader.LoadFromDataWithPath(source, at)
-	case !known && (written == "2.0" || written == "2"):
+	case !isThree && (written == "2.0" || written == "2"):
 		var old openapi2.T
 		if err := json.Unmarshal(source, &old); err != nil {
 			return nil, err

@@ -129,8 +129,7 @@ func wordsOf(r route) []word {
 			if len(words) > 0 {
 				words[len(words)-1].item = true
 			}
-			literal, action, _ = strings.Cut(s.after, ":")
-			literal = ""
+			_, action, _ = strings.Cut(s.after, ":")
 		}
 		literal = formats.ReplaceAllString(literal, "")
 		if text := snake(literal); text != "" {

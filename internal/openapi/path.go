@@ -132,20 +132,6 @@ func (r route) lastParam() string {
 	return ""
 }
 
-// below reports whether item is the path of one resource of the collection r.
-func (r route) below(item route) bool {
-	return len(item.segments) == len(r.segments)+1 && item.itemLast() && item.last().params == 1 && r.shapePrefixes(item)
-}
-
-func (r route) shapePrefixes(other route) bool {
-	for i, s := range r.segments {
-		if s.shape() != other.segments[i].shape() && strings.TrimSuffix(s.shape(), other.last().after) != other.segments[i].shape() {
-			return false
-		}
-	}
-	return true
-}
-
 // excludes answers the value that a parameter of r must not have so that r does
 // not match the requests of a more concrete route. ok is false where r matches
 // none of them, or where more than one parameter decides.
