@@ -328,3 +328,22 @@ func TestALargeBacklogIsSentInFullBatches(t *testing.T) {
 		r.wantNothingLeft()
 	})
 }
+
+func TestNothingOvertakesABatchOfAnOrderedSubscription(t *testing.T) {
+	onEachRedis(t, func(r *rig) {
+		id := r.subscribeBatched("a", 3, 5*time.Second, "ordered", "1")
+		r.pushMany(1, 3)
+		r.dispatchAll()
+		r.endEach(r.wantBatchesSoon("e1+e2"), stepDead, 0)
+		r.pushMany(3, 5)
+		r.dispatchAll()
+		r.endEach(r.wantBatchesSoon("e3+e4"), stepRetry, time.Minute)
+		r.push(event(5))
+		r.dispatchAll()
+		r.redeliverNow(id, subscriptions.Redelivery{Event: "e1"})
+		r.pass(time.Minute)
+		for _, want := range []string{"e1", "e3+e4", "e5"} { // not e1+e5
+			r.endEach(r.wantBatches(want), stepDelivered, 0)
+		}
+	})
+}
