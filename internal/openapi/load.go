@@ -109,14 +109,13 @@ func (l *loading) spec(root map[string]any, name string) (spec *openapi3.T, err 
 			spec, err = nil, fmt.Errorf("not a document that can be read: %v", panicked)
 		}
 	}()
-	version, isThree := root["openapi"], true
-	if version == nil {
-		version, isThree = root["swagger"], false
+	key := "openapi"
+	if root[key] == nil {
+		key = "swagger"
 	}
-	written := textOf(version)
-	if number, ok := version.(float64); ok { // openapi: 3.1, without quotes
-		written = fmt.Sprint(number)
-	}
+	version := root[key]
+	written := fmt.Sprint(version) // a number, where the quotes are missing
+	root[key] = written
 	source, err := encode(root)
 	if err != nil {
 		return nil, err
@@ -125,9 +124,9 @@ func (l *loading) spec(root map[string]any, name string) (spec *openapi3.T, err 
 	loader.ReadFromURIFunc = l.referred
 	at := &url.URL{Path: name}
 	switch {
-	case isThree && strings.HasPrefix(written, "3."):
+	case key == "openapi" && strings.HasPrefix(written, "3."):
 		return loader.LoadFromDataWithPath(source, at)
-	case !isThree && (written == "2.0" || written == "2"):
+	case key == "swagger" && (written == "2.0" || written == "2"):
 		var old openapi2.T
 		if err := json.Unmarshal(source, &old); err != nil {
 			return nil, err
@@ -136,7 +135,7 @@ func (l *loading) spec(root map[string]any, name string) (spec *openapi3.T, err 
 	case version == nil:
 		return nil, errors.New("expected an OpenAPI document, with openapi: 3.x or swagger: \"2.0\" in it; found neither")
 	}
-	return nil, fmt.Errorf("expected OpenAPI 3.x or Swagger 2.0, found version %.20q", fmt.Sprint(version))
+	return nil, fmt.Errorf("expected OpenAPI 3.x or Swagger 2.0, found version %.20q", written)
 }
 
 // referred reads another file for the library, which names it by its path from

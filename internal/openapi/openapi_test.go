@@ -66,6 +66,15 @@ func TestAnAPIHasTheSameRulesWhicheverOpenAPIDescribesIt(t *testing.T) {
 	}
 }
 
+func TestVersionsMayLackTheirQuotes(t *testing.T) {
+	for _, version := range []string{"openapi: 3.1", "openapi: 3.0.3", "swagger: 2.0", "swagger: 2", "swagger: '2.0'"} {
+		d := read(t, version+"\ninfo: {title: T, version: 1.0}\npaths: {/a: {post: {responses: {200: {description: d}}}}}\n")
+		if w := written(t, d); w.Rules != 1 {
+			t.Errorf("%s: %d rules", version, w.Rules)
+		}
+	}
+}
+
 func TestOperationsAndSchemasMayStandInFilesBeside(t *testing.T) {
 	got := string(written(t, loaded(t, "split/api.yaml")).Source)
 	for _, want := range []string{
