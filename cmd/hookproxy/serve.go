@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,7 +17,9 @@ func (s *serveCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(std.err, c.logJSON, c.logLevel)
+	lines := &lineBuffer{to: std.err}
+	defer lines.flush()
+	log := slog.New(flushing{newLogger(lines, c.logJSON, c.logLevel).Handler(), lines})
 	logRedisTo(log)
 	paceCollector()
 	hangups := make(chan os.Signal, 1)
