@@ -112,7 +112,7 @@ var (
 		return fmt.Sprintf("%.0f", t.median(name, func(m measurement) float64 { return m.rss }))
 	}}
 	peakColumn  = column{"peak MiB", func(t *table, name string) string { return fmt.Sprintf("%.0f", t.peak(name)) }}
-	tripsColumn = column{"Redis commands each", func(t *table, name string) string { return fmt.Sprintf("%.2f", median(t.trips[name])) }}
+	tripsColumn = column{"Redis round trips each", func(t *table, name string) string { return fmt.Sprintf("%.2f", median(t.trips[name])) }}
 )
 
 // mark says whether a peer's CPU is at most so many times another's.
