@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/hookproxy/hookproxy/events"
 )
 
@@ -55,7 +57,11 @@ const leaseParts = 5
 const deliveryParts = 9
 
 // readClaimed reads claim.lua's answer.
-func readClaimed(rows []any) (claimed, error) {
+func readClaimed(answer *redis.Cmd) (claimed, error) {
+	rows, err := answer.Slice()
+	if err != nil {
+		return claimed{}, fmt.Errorf("claim: %w", err)
+	}
 	if len(rows) == 0 {
 		return claimed{}, fmt.Errorf("%w: an empty claim", errAnswer)
 	}

@@ -19,7 +19,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -130,14 +129,14 @@ type Options struct {
 type Engine struct {
 	options Options
 	sender  *sender
+	// slots are for what is claimed: one for each worker, and as many for deliveries
+	// that wait for one, since all workers may end while a claim is on its way.
 	slots   slots
 	retries slots
 	lanes   []*lane
 	backlog *backlog // of every lane
 	// idle is idleWait, but in tests.
 	idle time.Duration
-	// workers are the deliveries under way, each a goroutine.
-	workers sync.WaitGroup
 }
 
 // lane is what the engine keeps per lane.
@@ -154,7 +153,7 @@ func New(o Options) (*Engine, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("delivery: %w", err)
 	}
-	e := &Engine{options: o, sender: newSender(o), slots: newSlots(o.Workers), retries: newSlots(o.RetryWorkers), backlog: new(backlog), idle: idleWait}
+	e := &Engine{options: o, sender: newSender(o), slots: newSlots(2 * o.Workers), retries: newSlots(o.RetryWorkers), backlog: new(backlog), idle: idleWait}
 	e.backlog.keep(o.MaxBacklog, o.MaxKept)
 	for _, l := range o.Layout.All() {
 		e.lanes = append(e.lanes, &lane{

@@ -24,7 +24,12 @@ func (w watch) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 }
 
 func (w watch) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for range cmds {
+			w.sent <- time.Now()
+		}
+		return next(ctx, cmds)
+	}
 }
 
 func (r *rig) watchCommands() chan time.Time {

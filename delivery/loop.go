@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 )
 
 // claimMost bounds how many deliveries one claim takes.
-const claimMost = 64
+const claimMost = 128
 
 // dispatchLeast is how many events one dispatch may take, however few workers are free.
 const dispatchLeast = 16
@@ -25,9 +26,11 @@ type loop struct {
 	slots   slots
 	retries slots
 	start   func(*delivery)
-	idle    time.Duration
-	log     *slog.Logger
-	metrics *Metrics
+	// awaitFree waits until a worker is free, and answers whether it had to.
+	awaitFree func(context.Context) bool
+	idle      time.Duration
+	log       *slog.Logger
+	metrics   *Metrics
 
 	// pending tells that there may be events to dispatch.
 	pending bool
@@ -57,8 +60,11 @@ func (l *loop) round(ctx context.Context) error {
 	if err != nil || wait <= 0 {
 		return err
 	}
-	// Nobody waits here without a free slot: a process that is full must not
+	// Nobody waits here without a free worker: a process that is full must not
 	// take the token from one that is not.
+	if l.awaitFree(ctx) {
+		return nil // and look again
+	}
 	token, err := l.waiter.wait(ctx, l.queue.lane, wait)
 	l.pending = l.pending || token
 	return err
@@ -67,22 +73,9 @@ func (l *loop) round(ctx context.Context) error {
 // work dispatches and claims once. It answers how many deliveries it started,
 // and for how long there is nothing else to do.
 func (l *loop) work(ctx context.Context, free int) (int, time.Duration, error) {
-	if l.pending {
-		// Free workers wait for the claim behind it, so no more than twice what
-		// they can take: enough that the list never grows for want of dispatching.
-		d, err := l.queue.dispatch(ctx, max(dispatchLeast, 2*free))
-		if err != nil {
-			return 0, 0, err
-		}
-		l.pending = d.left > 0
-		l.metrics.countDispatched(d)
-		if d.overflowed > 0 {
-			l.log.Error("deliveries lost: too many wait for a subscription that takes none", "deliveries", d.overflowed)
-		}
-	}
-	c, err := l.claim(ctx, free)
+	c, err := l.take(ctx, free)
 	if err != nil {
-		return 0, 0, err
+		return len(c.deliveries), 0, err
 	}
 	l.metrics.lapsed.Add(float64(c.lapsed))
 	l.pending = c.events > 0
@@ -96,6 +89,39 @@ func (l *loop) work(ctx context.Context, free int) (int, time.Duration, error) {
 		return len(c.deliveries), c.due, nil
 	}
 	return len(c.deliveries), l.idle, nil
+}
+
+// take dispatches events, if there may be any, takes deliveries and starts them.
+// Each that has failed before keeps one of the slots for retries.
+func (l *loop) take(ctx context.Context, free int) (c claimed, err error) {
+	retries := l.retries.more(free)
+	if l.pending {
+		var d dispatched
+		var dispatchErr error
+		// No more than twice what can be claimed: enough that the list never grows for
+		// want of dispatching.
+		d, dispatchErr, c, err = l.queue.dispatchAndClaim(ctx, max(dispatchLeast, 2*free), free, retries)
+		if err = errors.Join(dispatchErr, err); dispatchErr == nil {
+			l.countDispatched(d)
+		}
+	} else {
+		c, err = l.queue.claim(ctx, free, retries)
+	}
+	for _, d := range c.deliveries {
+		if d.tries > 0 {
+			retries--
+		}
+		l.start(d)
+	}
+	l.retries.put(max(retries, 0))
+	return c, err
+}
+
+func (l *loop) countDispatched(d dispatched) {
+	l.metrics.countDispatched(d)
+	if d.overflowed > 0 {
+		l.log.Error("deliveries lost: too many wait for a subscription that takes none", "deliveries", d.overflowed)
+	}
 }
 
 // tend does a part of what a claim saw to be due beside the deliveries: it lets go
@@ -122,21 +148,6 @@ func (l *loop) tend(ctx context.Context, c claimed) error {
 		l.log.Warn("dead letters expired", "count", gone)
 	}
 	return err
-}
-
-// claim takes deliveries and starts them. Each that has failed before keeps one
-// of the slots for retries.
-func (l *loop) claim(ctx context.Context, free int) (claimed, error) {
-	retries := l.retries.more(free)
-	c, err := l.queue.claim(ctx, free, retries)
-	for _, d := range c.deliveries {
-		if d.tries > 0 {
-			retries--
-		}
-		l.start(d)
-	}
-	l.retries.put(max(retries, 0))
-	return c, err
 }
 
 // Pauses while Redis is away.

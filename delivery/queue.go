@@ -100,8 +100,15 @@ type dispatched struct{ events, deliveries, duplicates, parked, dropped, left, o
 
 // dispatch makes deliveries of the events at the right of the list, of so many at most.
 func (q *queue) dispatch(ctx context.Context, most int) (dispatched, error) {
-	n, err := q.run(ctx, dispatchScript, min(most, dispatchEvents), dispatchDeliveries, dispatchBytes,
-		q.backlog.most.Load(), q.maxQueued, q.backlog.bytes.Load()).Int64Slice()
+	return readDispatched(q.run(ctx, dispatchScript, q.dispatchArgs(most)...))
+}
+
+func (q *queue) dispatchArgs(most int) []any {
+	return []any{min(most, dispatchEvents), dispatchDeliveries, dispatchBytes, q.backlog.most.Load(), q.maxQueued, q.backlog.bytes.Load()}
+}
+
+func readDispatched(answer *redis.Cmd) (dispatched, error) {
+	n, err := answer.Int64Slice()
 	if err != nil {
 		return dispatched{}, fmt.Errorf("dispatch: %w", err)
 	}
@@ -124,13 +131,37 @@ type claimed struct {
 // claim takes up to want deliveries, each under a new lease; of those that have
 // failed before, up to retries.
 func (q *queue) claim(ctx context.Context, want, retries int) (claimed, error) {
-	rows, err := q.run(ctx, claimScript, want, q.cap, q.leaseFor.Milliseconds(), claimBytes, rand.Text(), retries,
-		q.retain.Milliseconds()).Slice()
-	if err != nil {
-		return claimed{}, fmt.Errorf("claim: %w", err)
-	}
-	return readClaimed(rows)
+	return readClaimed(q.run(ctx, claimScript, q.claimArgs(want, retries)...))
 }
+
+func (q *queue) claimArgs(want, retries int) []any {
+	return []any{want, q.cap, q.leaseFor.Milliseconds(), claimBytes, rand.Text(), retries, q.retain.Milliseconds()}
+}
+
+// dispatchAndClaim does both, one behind the other, in one round trip. An error of
+// either says nothing of the other's answer.
+func (q *queue) dispatchAndClaim(ctx context.Context, most, want, retries int) (d dispatched, dispatchErr error, c claimed, claimErr error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	answers := [2]*redis.Cmd{}
+	pipe := q.client.Pipeline()
+	answers[0] = dispatchScript.Queue(ctx, pipe, false, q.lane, q.args(q.dispatchArgs(most))...)
+	answers[1] = claimScript.Queue(ctx, pipe, false, q.lane, q.args(q.claimArgs(want, retries))...)
+	_, _ = pipe.Exec(ctx) // each answer has its own error
+	d, dispatchErr = readDispatched(answers[0])
+	c, claimErr = readClaimed(answers[1])
+	// Neither has run where Redis has forgotten it; a claim that has, holds leases.
+	if redis.HasErrorPrefix(dispatchErr, noScript) {
+		d, dispatchErr = q.dispatch(ctx, most)
+	}
+	if redis.HasErrorPrefix(claimErr, noScript) {
+		c, claimErr = q.claim(ctx, want, retries)
+	}
+	return d, dispatchErr, c, claimErr
+}
+
+// noScript begins what Redis answers to the hash of a script that it has forgotten.
+const noScript = "NOSCRIPT"
 
 // finish ends attempts, and answers for each one of the finished… constants.
 func (q *queue) finish(ctx context.Context, batch []finished) ([]string, error) {
@@ -210,5 +241,8 @@ func (q *queue) wake(ctx context.Context) error {
 func (q *queue) run(ctx context.Context, script layout.Script, args ...any) *redis.Cmd {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	return script.Run(ctx, q.client, q.lane, append([]any{q.offset()}, args...)...)
+	return script.Run(ctx, q.client, q.lane, q.args(args)...)
 }
+
+// args puts the offset of the clock before what else a script takes.
+func (q *queue) args(args []any) []any { return append([]any{q.offset()}, args...) }

@@ -12,7 +12,7 @@ import (
 // It ends in this order, so that nothing is taken on that cannot be brought to
 // an end:
 //
-//  1. lanes stop claiming;
+//  1. lanes stop claiming, and what was claimed ahead is handed back;
 //  2. exchanges under way go on, for DrainTimeout at most;
 //  3. what then still is under way is broken off and handed back, no attempt charged;
 //  4. the ends of attempts reach Redis, or are left to the lapse of their leases;
@@ -28,9 +28,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	finishing, stopFinishing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopFinishing()
 
+	crew := newCrew(e.options.Workers, func(j job) { e.deliver(sending, j.lane, j.delivery) }, e.handBack, func() { e.slots.put(1) })
 	var loops, finishers, renewers sync.WaitGroup
 	for _, l := range e.lanes {
-		loops.Go(func() { e.loop(l, w, sending).run(ctx) })   // ends with ctx, w closed
+		loops.Go(func() { e.loop(l, w, crew).run(ctx) })      // ends with ctx, w closed
 		finishers.Go(func() { e.finisher(l).run(finishing) }) // ends with l.finished closed
 		renewers.Go(func() { e.renewer(l).run(finishing) })   // ends with finishing
 	}
@@ -40,7 +41,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	loops.Wait()
 	defer time.AfterFunc(e.options.DrainTimeout, stopSending).Stop()
 	defer time.AfterFunc(e.options.DrainTimeout+finishGrace, stopFinishing).Stop()
-	e.workers.Wait()
+	crew.stop()
 	// With no exchange left there is nothing else to wait for than Redis.
 	defer time.AfterFunc(finishGrace, stopFinishing).Stop()
 	for _, l := range e.lanes {
@@ -54,15 +55,23 @@ func (e *Engine) Run(ctx context.Context) error {
 	return nil
 }
 
-func (e *Engine) loop(l *lane, w *waiter, sending context.Context) *loop {
+func (e *Engine) loop(l *lane, w *waiter, c *crew) *loop {
 	return &loop{
 		queue: l.queue, waiter: w, slots: e.slots, retries: e.retries, idle: e.idle,
-		log: e.options.Log, metrics: e.options.Metrics,
+		log: e.options.Log, metrics: e.options.Metrics, awaitFree: c.awaitFree,
 		start: func(d *delivery) {
 			l.inflight.add(d.lease)
-			e.workers.Go(func() { e.deliver(sending, l, d) }) // ends with the exchange, or with sending
+			c.start(job{l, d, time.Now()})
 		},
 	}
+}
+
+// handBack has a delivery go back to where it was claimed from, no attempt made.
+func (e *Engine) handBack(j job) {
+	if j.delivery.tries > 0 {
+		e.retries.put(1)
+	}
+	j.lane.finished <- finished{attempt: attempt{outcome: Released}, delivery: j.delivery, step: stepReleased}
 }
 
 func (e *Engine) finisher(l *lane) *finisher {

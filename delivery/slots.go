@@ -2,7 +2,7 @@ package delivery
 
 import "context"
 
-// slots bounds how many deliveries are under way in this process. Lanes share it.
+// slots bounds how many deliveries this process has claimed. Lanes share it.
 type slots chan struct{}
 
 func newSlots(count int) slots {
