@@ -129,8 +129,11 @@ func (e Event) encodePlain() (element []byte, ok bool) {
 		element = append(append(element, field.value...), `",`...)
 	}
 	element[len(element)-1] = '}'
+	if len(element) > MaxHeader {
+		return nil, false
+	}
 	element = append(element, '\n')
-	return append(element, e.Payload...), len(element) <= MaxHeader
+	return append(element, e.Payload...), true
 }
 
 // isPlain reports whether a string stands in JSON as it is.
