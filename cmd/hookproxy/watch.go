@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/hookproxy/hookproxy/internal/layout"
+	"github.com/hookproxy/hookproxy/internal/pause"
 )
 
 const (
@@ -19,8 +20,10 @@ const (
 	startPatience = 500 * time.Millisecond
 	// pingPatience bounds a ping, and what a scrape waits for Redis.
 	pingPatience = 500 * time.Millisecond
-	// watchInterval is between two looks at Redis.
+	// watchInterval is at least between two looks at Redis. One that is well is
+	// looked at after calmInterval, or once somebody has sent a command in vain.
 	watchInterval = time.Second
+	calmInterval  = 10 * time.Second
 	// watchConnections: a look at a time, and one that is being given up.
 	watchConnections = 2
 )
@@ -47,13 +50,15 @@ type redisWatch struct {
 	log    *slog.Logger
 
 	checked chan struct{}          // closed once the layout is known to be ours
+	doubt   chan struct{}          // has a token after a command that failed
 	state   atomic.Pointer[string] // what the last look found; nil before the first
 }
 
 func newRedisWatch(options redis.UniversalOptions, l layout.Layout, log *slog.Logger) *redisWatch {
 	options.PoolSize, options.MinIdleConns, options.MaxIdleConns = watchConnections, 0, 0
 	return &redisWatch{
-		client: redis.NewUniversalClient(&options), layout: l, log: log, checked: make(chan struct{}),
+		client: redis.NewUniversalClient(&options), layout: l, log: log,
+		checked: make(chan struct{}), doubt: make(chan struct{}, 1),
 	}
 }
 
@@ -120,12 +125,9 @@ func refusesCredentials(err error) bool {
 // run looks at Redis until ctx is done, or until it finds a store with another
 // layout, which it answers with layout.ErrMismatch.
 func (w *redisWatch) run(ctx context.Context) error {
-	tick := time.NewTicker(watchInterval)
-	defer tick.Stop()
 	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		w.await(ctx)
+		if ctx.Err() != nil {
 			return nil
 		}
 		patience := pingPatience
@@ -136,6 +138,32 @@ func (w *redisWatch) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// await returns when Redis is to be looked at again, or ctx is done.
+func (w *redisWatch) await(ctx context.Context) {
+	pause.For(ctx, watchInterval)
+	if w.read() != redisOK {
+		return
+	}
+	timer := time.NewTimer(calmInterval - watchInterval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.doubt:
+	case <-ctx.Done():
+	}
+}
+
+// judge passes on how a command ended, and has Redis looked at where it failed.
+func (w *redisWatch) judge(err error) error {
+	if err != nil && !errors.Is(err, redis.Nil) && !errors.Is(err, context.Canceled) {
+		select {
+		case w.doubt <- struct{}{}:
+		default: // somebody has said so
+		}
+	}
+	return err
 }
 
 func (w *redisWatch) isChecked() bool {
@@ -150,18 +178,18 @@ func (w *redisWatch) isChecked() bool {
 // DialHook lets every connection through.
 func (w *redisWatch) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-// ProcessHook refuses commands until the layout is known.
+// ProcessHook refuses commands until the layout is known, and then watches them.
 func (w *redisWatch) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if !w.isChecked() {
 			cmd.SetErr(errUnchecked)
 			return errUnchecked
 		}
-		return next(ctx, cmd)
+		return w.judge(next(ctx, cmd))
 	}
 }
 
-// ProcessPipelineHook refuses pipelines until the layout is known.
+// ProcessPipelineHook does the same with pipelines.
 func (w *redisWatch) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if !w.isChecked() {
@@ -170,6 +198,6 @@ func (w *redisWatch) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.P
 			}
 			return errUnchecked
 		}
-		return next(ctx, cmds)
+		return w.judge(next(ctx, cmds))
 	}
 }
