@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha1"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"time"
 
@@ -46,7 +47,8 @@ func (s *modelSub) queues(event, resource string, at time.Duration) {
 }
 
 // ripen queues what is left of the windows that have ended. When Redis does so
-// makes no difference, as long as it does it before it gives a sequence to another.
+// makes no difference, as long as it does it before it gives a sequence to another;
+// but for a redelivery, see yields.
 func (s *modelSub) ripen(at time.Duration) {
 	var ended []modelWindow
 	for resource, w := range s.windows {
@@ -71,6 +73,12 @@ func (s *modelSub) ripen(at time.Duration) {
 // over: claim looks at no subscription before it can take something of it.
 func (m *model) unripe(id string) []string {
 	return must(m.client.HVals(m.Context(), m.lane.Prefix+"latest:"+id).Result())
+}
+
+// yields takes the turn from what only the model has queued: in Redis it heads no
+// resource yet, and a dead letter that is redelivered now comes before it.
+func (s *modelSub) yields(unripe []string) {
+	maps.DeleteFunc(s.heads, func(_, head string) bool { return slices.Contains(unripe, head) })
 }
 
 // loses takes away what waits in windows, and answers how much: with the sequences of

@@ -88,6 +88,7 @@ func (m *model) redeliverMissed(t *rapid.T, id string) {
 			w.due = min(w.due, m.at)
 		}
 	}
+	s.yields(m.unripe(id))
 }
 
 func (m *model) cancelOne(t *rapid.T) {

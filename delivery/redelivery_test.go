@@ -259,3 +259,31 @@ func TestRedeliveriesAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// A dead letter goes behind the head of its resource, which what waits in a window
+// is not before it is queued.
+func TestARedeliveredDeadLetterComesBeforeWhatIsNotYetQueued(t *testing.T) {
+	for name, want := range map[string][]string{"in a window": {"e1", "e2"}, "queued": {"e2", "e1"}} {
+		t.Run(name, func(t *testing.T) {
+			onEachRedis(t, func(r *rig) {
+				id := r.subscribeDebounced("a", 15*time.Second)
+				r.set(id, "ordered", "resource")
+				r.push(about(1, "x"))
+				r.dispatchAll()
+				r.pass(15 * time.Second)
+				r.end(r.takeOne(), stepDead, 0)
+				r.push(about(2, "x"))
+				r.dispatchAll()
+				r.pass(15 * time.Second) // its time is over, but nobody has looked
+				if name == "queued" {
+					r.push(about(3, "y"))
+					r.dispatchAll()
+				}
+				r.redeliverNow(id, subscriptions.Redelivery{Missed: true})
+				for _, event := range want {
+					r.wantNext(event)
+				}
+			})
+		})
+	}
+}
