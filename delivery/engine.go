@@ -47,8 +47,9 @@ const (
 	// so; twice a POST's timeout, and renewed three times in between.
 	leaseFor   = 30 * time.Second
 	renewEvery = 10 * time.Second
-	// idleWait is how long a lane's loop blocks on Redis at most.
-	idleWait = 5 * time.Second
+	// idleWait is how long a lane's loop blocks on Redis at most. It is two
+	// commands each time: so long, two idle processes send fewer than one a second.
+	idleWait = 6 * time.Second
 	// finishGrace is how long after draining Redis may take to hear the last ends.
 	finishGrace = 3 * time.Second
 )
