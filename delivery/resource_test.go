@@ -196,3 +196,35 @@ func TestWhatIsBlockedIsMissedDroppedAndTrimmedLikeTheRest(t *testing.T) {
 		}
 	})
 }
+
+// What was in flight, had failed or was queued when the order was asked for is not
+// waited for: it may come after something newer, but holds up nothing out of turn.
+func TestOrderByResourceHoldsForWhatComesOnceItIsAskedFor(t *testing.T) {
+	onEachRedis(t, func(r *rig) {
+		id := r.subscribe("a", "contact.create", "http://a")
+		r.push(about(1, "x"), about(2, "x"), about(3, "x"))
+		r.dispatchAll()
+		before := r.take(2).deliveries
+		r.end(before[0], stepRetry, time.Second)
+		r.set(id, "ordered", "resource")
+		r.push(about(4, "x"), about(5, "x"), about(6, "x"))
+		r.dispatchAll()
+		head := r.take(8).deliveries
+		if ids(head) != "e4" {
+			t.Fatalf("claimed %s, want the first from the switch on", ids(head))
+		}
+		r.end(before[1], stepRetry, time.Second) // while e4 is in flight
+		r.pass(2 * time.Second)
+		for _, want := range []string{"e1", "e2", "e3", "e5", "e6"} {
+			if c := r.take(8).deliveries; len(c) > 0 {
+				t.Fatalf("claimed %s beside %s", ids(c), ids(head))
+			}
+			r.end(head[0], stepDelivered, 0)
+			if head = r.take(8).deliveries; ids(head) != want {
+				t.Fatalf("claimed %s, want %s", ids(head), want)
+			}
+		}
+		r.end(head[0], stepDelivered, 0)
+		r.wantNothingLeft()
+	})
+}
