@@ -42,12 +42,16 @@ func (s *sender) watched(dial dialFunc) dialFunc {
 // askAgain tells names that there are none of from those that were looked up by
 // half: of the questions for IPv4 and IPv6, and for each suffix of a search list,
 // net answers with the error of one, which may be that there is no such data while
-// another found no server. Strictly asked, it answers with that one. It answers the
-// error that there was, or the one that was hidden by it.
+// another found no server. Strictly asked, it does not go on to another suffix
+// then; but of IPv4 and IPv6 it still answers with whichever came last, so they are
+// asked for one by one. It answers the error that there was, or the one that was
+// hidden by it.
 func (s *sender) askAgain(ctx context.Context, host string, notFound error) error {
-	_, err := s.strict.LookupNetIP(ctx, "ip", host)
-	if dns, failed := errors.AsType[*net.DNSError](err); failed && !dns.IsNotFound {
-		return err
+	for _, family := range []string{"ip4", "ip6"} {
+		_, err := s.strict.LookupNetIP(ctx, family, host)
+		if dns, failed := errors.AsType[*net.DNSError](err); failed && !dns.IsNotFound {
+			return err
+		}
 	}
 	return notFound
 }
