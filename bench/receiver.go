@@ -47,6 +47,7 @@ func (c receiverCommand) Run(ctx context.Context) error {
 	r := &receiver{after: c.After, seen: map[string]bool{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /hook", r.hook)
+	mux.HandleFunc("POST /moved", http.RedirectHandler("/hook", http.StatusFound).ServeHTTP) // given up at once
 	mux.HandleFunc("POST /reset", r.reset)
 	mux.HandleFunc("GET /tally", r.tell)
 	return listen(ctx, c.Listen, mux)

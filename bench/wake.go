@@ -17,6 +17,8 @@ const (
 	wakeSamples = 50
 	// idleFor is for how long idle engines are watched: longer than they ever block.
 	idleFor = 11 * time.Second
+	// newEvent is what the mark is about.
+	newEvent = "a new event"
 	// firstPost is how soon the first POST of a new event may start, by the median.
 	firstPost = 5 * time.Millisecond
 )
@@ -55,12 +57,14 @@ func woken(ctx context.Context, b *bench) error {
 	for _, w := range []struct {
 		name string
 		wake func(context.Context, int) (time.Time, error)
-	}{{"a new event", z.newEvent}, {"a subscription made active", z.resume}} {
+	}{
+		{newEvent, z.newEvent}, {"a subscription made active", z.resume}, {"a redelivery asked for", z.redeliver}, {"the end of the one before, in order", z.inOrder},
+	} {
 		if err := z.measure(ctx, t, w.name, w.wake); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
 	}
-	t.judge("a new event within 5 ms", float64(t.p50("a new event")), float64(firstPost), func(r float64) bool { return r <= 1 })
+	t.judge("a new event within 5 ms", float64(t.p50(newEvent)), float64(firstPost), func(r float64) bool { return r <= 1 })
 	front.stop()
 	return z.idle(ctx, t)
 }
@@ -73,7 +77,8 @@ func (z *sleeper) subscribe(ctx context.Context) error {
 	return err
 }
 
-// ask sends JSON and reads the JSON of an answer that must be a success.
+// ask sends JSON and reads the JSON of an answer that must be a success, unless
+// hear is nil.
 func (z *sleeper) ask(ctx context.Context, method, url string, say, hear any) error {
 	body, err := json.Marshal(say)
 	if err != nil {
@@ -92,6 +97,9 @@ func (z *sleeper) ask(ctx context.Context, method, url string, say, hear any) er
 	if res.StatusCode/100 != 2 {
 		return fmt.Errorf("%s %s answered %s", method, url, res.Status)
 	}
+	if hear == nil {
+		return nil
+	}
 	return json.NewDecoder(res.Body).Decode(hear)
 }
 
@@ -106,12 +114,12 @@ func (z *sleeper) measure(ctx context.Context, t *table, name string, wake func(
 		if err != nil {
 			return err
 		}
-		first, err := z.first(ctx)
+		came, err := z.last(ctx)
 		if err != nil {
 			return err
 		}
 		if i > 0 { // the first one connects
-			took = append(took, first.Sub(began))
+			took = append(took, came.Sub(began))
 		}
 	}
 	slices.Sort(took)
@@ -119,26 +127,43 @@ func (z *sleeper) measure(ctx context.Context, t *table, name string, wake func(
 	return nil
 }
 
-// first answers when the receiver got its first event, and waits until the engines
+// last answers when the receiver got its latest event, and waits until the engines
 // have settled.
-func (z *sleeper) first(ctx context.Context) (time.Time, error) {
+func (z *sleeper) last(ctx context.Context) (time.Time, error) {
+	got, err := z.await(ctx, 1)
+	if err != nil {
+		return time.Time{}, err
+	}
+	err = z.until(ctx, "no delivery is under way", func() (bool, error) {
+		left, err := z.client.Exists(ctx, "hookproxy:{0}:leases").Result()
+		return left == 0, err
+	})
+	return got.Last, err
+}
+
+// await waits until the receiver has so many events.
+func (z *sleeper) await(ctx context.Context, events int) (got tally, err error) {
+	err = z.until(ctx, fmt.Sprintf("%d events arrive", events), func() (bool, error) {
+		got, err = z.tally(ctx)
+		return got.Distinct >= events, err
+	})
+	return got, err
+}
+
+// until asks again and again, for as long as a delivery may take.
+func (z *sleeper) until(ctx context.Context, what string, yes func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, deliveryTimeout)
 	defer cancel()
 	for {
-		got, err := z.tally(ctx)
-		if err != nil {
-			return time.Time{}, err
-		}
-		left, err := z.client.Exists(ctx, "hookproxy:{0}:leases").Result()
-		if err != nil {
-			return time.Time{}, err
-		}
-		if got.Distinct > 0 && left == 0 {
-			return got.First, nil
+		switch done, err := yes(); {
+		case err != nil:
+			return err
+		case done:
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return time.Time{}, fmt.Errorf("nothing arrived: %+v", got)
+			return fmt.Errorf("waited in vain: %s", what)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -165,21 +190,70 @@ func (z *sleeper) newEvent(ctx context.Context, number int) (time.Time, error) {
 
 // resume has an event wait for its inactive subscription, and makes that active.
 func (z *sleeper) resume(ctx context.Context, number int) (time.Time, error) {
-	var answer struct{ Active bool }
-	if err := z.ask(ctx, http.MethodPatch, z.api+z.id, map[string]bool{"active": false}, &answer); err != nil {
+	if err := z.change(ctx, "active", false); err != nil {
 		return time.Time{}, err
 	}
 	if err := z.give(ctx, number); err != nil {
 		return time.Time{}, err
 	}
-	for left := int64(1); left > 0; { // until it is dispatched
-		var err error
-		if left, err = z.client.Exists(ctx, hookproxyEvents).Result(); err != nil {
+	err := z.until(ctx, "the event is dispatched", func() (bool, error) {
+		waiting, err := z.client.Exists(ctx, hookproxyEvents).Result()
+		return waiting == 0, err
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	began := time.Now()
+	return began, z.change(ctx, "active", true)
+}
+
+// redeliver has an event given up, and asks for it again. It subscribes anew each
+// time, because only so many redeliveries of a subscription are remembered.
+func (z *sleeper) redeliver(ctx context.Context, number int) (time.Time, error) {
+	if err := z.ask(ctx, http.MethodDelete, z.api+z.id, nil, nil); err != nil {
+		return time.Time{}, err
+	}
+	if err := z.subscribe(ctx); err != nil {
+		return time.Time{}, err
+	}
+	if err := z.change(ctx, "target_url", "http://"+z.receiver.addr+"/moved"); err != nil {
+		return time.Time{}, err
+	}
+	if err := z.give(ctx, number); err != nil {
+		return time.Time{}, err
+	}
+	err := z.until(ctx, "the event is given up", func() (bool, error) {
+		var page []struct{ State string }
+		err := z.ask(ctx, http.MethodGet, z.api+z.id+"/missed?data=false", nil, &page)
+		return len(page) == 1 && page[0].State == "dead", err
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	if err := z.change(ctx, "target_url", z.target()); err != nil {
+		return time.Time{}, err
+	}
+	began := time.Now()
+	return began, z.ask(ctx, http.MethodPost, z.api+z.id+"/redeliver", map[string]bool{"missed": true}, nil)
+}
+
+// inOrder answers when the first of two events was done, behind which the
+// second had to wait.
+func (z *sleeper) inOrder(ctx context.Context, number int) (time.Time, error) {
+	if err := z.change(ctx, "ordered", true); err != nil {
+		return time.Time{}, err
+	}
+	for range 2 {
+		if err := z.give(ctx, number); err != nil {
 			return time.Time{}, err
 		}
 	}
-	began := time.Now()
-	return began, z.ask(ctx, http.MethodPatch, z.api+z.id, map[string]bool{"active": true}, &answer)
+	got, err := z.await(ctx, 2)
+	return got.First, err
+}
+
+func (z *sleeper) change(ctx context.Context, field string, to any) error {
+	return z.ask(ctx, http.MethodPatch, z.api+z.id, map[string]any{field: to}, nil)
 }
 
 // idle counts what two idle processes that deliver send.
