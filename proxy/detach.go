@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hookproxy/hookproxy/internal/http1"
 )
 
 // detachments lets matched writes outlive their clients: the upstream may have
@@ -37,7 +39,7 @@ type detachment struct {
 func (g *detachments) follow(client context.Context) (context.Context, *detachment) {
 	d := &detachment{group: g}
 	d.presence.Context = context.WithoutCancel(client)
-	d.unhook = afterFunc(client, d.clientLeft)
+	d.unhook = http1.AfterFunc(client, d.clientLeft)
 	return &d.presence, d
 }
 

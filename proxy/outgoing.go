@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/hookproxy/hookproxy/internal/http1"
 )
 
 // outgoing makes the upstream's request of the client's. What it does not
@@ -47,7 +49,7 @@ func outgoingHeader(in *http.Request, trusted bool) http.Header {
 			out["Connection"], out["Upgrade"] = []string{"Upgrade"}, []string{protocol}
 		}
 	}
-	if te := in.Header["Te"]; te != nil && hasToken(te, "trailers") {
+	if te := in.Header["Te"]; te != nil && http1.HasToken(te, "trailers") {
 		out["Te"] = []string{"trailers"} // the client understands them, and so do we
 	}
 	if _, named := in.Header["User-Agent"]; !named {
@@ -66,22 +68,10 @@ var noUserAgent = []string{""}
 // some clients offer it with every first request, and an upstream that took it
 // would turn the connection into a tunnel in which no request is seen any more.
 func upgradeOf(h http.Header) string {
-	if !hasToken(h["Connection"], "Upgrade") || hasToken(h["Upgrade"], "h2c") {
+	if !http1.HasToken(h["Connection"], "Upgrade") || http1.HasToken(h["Upgrade"], "h2c") {
 		return ""
 	}
 	return h.Get("Upgrade")
-}
-
-// hasToken looks for a token in a field that is a list (RFC 9110 §5.6.1).
-func hasToken(values []string, token string) bool {
-	for _, value := range values {
-		for part := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(strings.TrimSpace(part), token) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // setForwarded tells the upstream where the request came from. What the client

@@ -40,14 +40,8 @@ func (c *exchangeContext) Value(key any) any {
 }
 
 // AfterFunc is what package context looks for before it starts a goroutine.
-func (c *exchangeContext) AfterFunc(f func()) (stop func() bool) { return afterFunc(c.Context, f) }
-
-// afterFunc is context.AfterFunc, for less where the context has one of its own.
-func afterFunc(ctx context.Context, f func()) (stop func() bool) {
-	if own, ok := ctx.(interface{ AfterFunc(func()) func() bool }); ok {
-		return own.AfterFunc(f)
-	}
-	return context.AfterFunc(ctx, f)
+func (c *exchangeContext) AfterFunc(f func()) (stop func() bool) {
+	return http1.AfterFunc(c.Context, f)
 }
 
 // relay sends the request to the upstream and its response to the client.

@@ -48,7 +48,7 @@ func newOutgoing(r *http.Request) (*outgoing, error) {
 		return o, nil
 	}
 	o.streams = true
-	o.waits = hasToken(r.Header["Expect"], "100-continue")
+	o.waits = HasToken(r.Header["Expect"], "100-continue")
 	if o.length == unknown || o.length > maxInline || o.waits {
 		return o, nil
 	}
@@ -192,8 +192,8 @@ func hostOf(r *http.Request) string {
 	return host
 }
 
-// hasToken looks for a token in a field that is a list (RFC 9110 §5.6.1).
-func hasToken(values []string, token string) bool {
+// HasToken looks for a token in a field that is a list (RFC 9110 §5.6.1).
+func HasToken(values []string, token string) bool {
 	for _, value := range values {
 		if strings.EqualFold(value, token) {
 			return true

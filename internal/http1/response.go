@@ -157,9 +157,9 @@ func (l length) kept(h *head) bool {
 	}
 	options := h.header["Connection"]
 	if h.minor == 0 {
-		return hasToken(options, "keep-alive") && !hasToken(options, "close")
+		return HasToken(options, "keep-alive") && !HasToken(options, "close")
 	}
-	return !hasToken(options, "close")
+	return !HasToken(options, "close")
 }
 
 // switched hands the connection over to the caller.

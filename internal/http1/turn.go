@@ -34,13 +34,13 @@ func newTurn(t *Transport, c *conn, o *outgoing) *turn {
 	c.wrote, c.read = false, false
 	x := &turn{t: t, c: c, o: o}
 	x.follower, _ = o.r.Context().Value(FollowerKey{}).(Follower)
-	x.uncut = afterFunc(o.r.Context(), c.cut)
+	x.uncut = AfterFunc(o.r.Context(), c.cut)
 	x.directions.Store(1)
 	return x
 }
 
-// afterFunc is context.AfterFunc, for less where the context has one of its own.
-func afterFunc(ctx context.Context, f func()) (stop func() bool) {
+// AfterFunc is context.AfterFunc, for less where the context has one of its own.
+func AfterFunc(ctx context.Context, f func()) (stop func() bool) {
 	if own, ok := ctx.(interface{ AfterFunc(func()) func() bool }); ok {
 		return own.AfterFunc(f)
 	}
