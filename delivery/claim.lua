@@ -128,18 +128,21 @@ local function waits(s, most)
   return fresh, redis.call('ZRANGEBYSCORE', retry_key(s.id), '-inf', at, 'LIMIT', 0, most)
 end
 
+-- retry_next tells whether a retry is to be taken next: where something new waits as
+-- well, they alternate.
+local function retry_next(s, new, retry)
+  if not (new and retry) then return retry ~= nil end
+  s.mixed = (s.mixed or tonumber(redis.call('HGET', subscription_key(s.id), 'mixed') or 0)) + 1
+  return s.mixed % 2 == 1
+end
+
 -- due answers up to `most` deliveries of a subscription in the order in which
 -- they are to be taken: {event, sequence, attempts so far, key of its set}.
 local function due(s, most)
   local fresh, retries = waits(s, most)
   local found, f, r = {}, 1, 1
   while #found < most and (fresh[f] or retries[r]) do
-    local retry = retries[r] ~= nil
-    if retry and fresh[f] then
-      s.mixed = (s.mixed or tonumber(redis.call('HGET', subscription_key(s.id), 'mixed') or 0)) + 1
-      retry = s.mixed % 2 == 1
-    end
-    if retry then
+    if retry_next(s, fresh[f], retries[r]) then
       local tries, sequence = recall(s.id, retries[r])
       found[#found + 1] = { retries[r], sequence or '0', tries or '1', retry_key(s.id) }
       r = r + 1
@@ -166,12 +169,7 @@ local function due_batches(s, most)
     for i = room(s) + 1, #retries do retries[i] = nil end
   end
   while #found < most and (fresh[f] or retries[r]) do
-    local retry = retries[r] ~= nil
-    if retry and fresh[f] then
-      s.mixed = (s.mixed or tonumber(redis.call('HGET', subscription_key(s.id), 'mixed') or 0)) + 1
-      retry = s.mixed % 2 == 1
-    end
-    if retry then
+    if retry_next(s, fresh[f], retries[r]) then
       found[#found + 1], r = retries[r], r + 1
     else
       found[#found + 1], f = fresh[f], f + 1
