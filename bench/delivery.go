@@ -87,13 +87,18 @@ func (s *stage) subscribe(ctx context.Context, n int) error {
 	return nil
 }
 
-func (s *stage) post(ctx context.Context, url string, body []byte, status int) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+// send sends JSON. Whoever gets the answer closes its body.
+func (s *stage) send(ctx context.Context, method, url string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
+	return http.DefaultClient.Do(req)
+}
+
+func (s *stage) post(ctx context.Context, url string, body []byte, status int) error {
+	res, err := s.send(ctx, http.MethodPost, url, body)
 	if err != nil {
 		return err
 	}
