@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/hookproxy/hookproxy/internal/redistest"
 )
 
 func TestTheDemoShowsOneVerifiedRoundTrip(t *testing.T) {
@@ -82,7 +84,7 @@ func TestCheckSaysThatAFileIsMissing(t *testing.T) {
 }
 
 func TestHealthTellsAReadyServerFromNone(t *testing.T) {
-	if status, _, _ := runCommand(t, "health", "--admin", freeAddress(t)); status != exitFailure {
+	if status, _, _ := runCommand(t, "health", "--admin", redistest.FreeAddr(t)); status != exitFailure {
 		t.Errorf("nobody there, and the status is %d", status)
 	}
 	if status, _, stderr := runCommand(t, "health", "--admin", none); status != exitUsage ||

@@ -49,7 +49,7 @@ func TestTheDoctorSaysWhatToChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, out := doctor(t, "--redis", "redis://"+server.Addr, "--redis-wait", "1", "--admin", ":9901", "--admin-token", strings.Repeat("t", 40),
-		"--allow-networks", "169.254.0.0/16", "--trusted-proxies", "0.0.0.0/0", "--upstream", "http://"+freeAddress(t), "--spool-bytes", "8000000GiB")
+		"--allow-networks", "169.254.0.0/16", "--trusted-proxies", "0.0.0.0/0", "--upstream", "http://"+redistest.FreeAddr(t), "--spool-bytes", "8000000GiB")
 	wantFindings(t, out,
 		"FAIL  upstream: ", "FAIL  redis maxmemory-policy: allkeys-lru", "→ set maxmemory-policy noeviction", "warn  redis appendonly: no", "→ set appendonly yes",
 		"FAIL  redis replicas: 0 are connected", "FAIL  redis layout: ", "lanes of hookproxy:layout is 4 there, 1 here",
@@ -61,7 +61,7 @@ func TestTheDoctorSaysWhatToChange(t *testing.T) {
 
 func TestTheDoctorSeesWhatRedisIs(t *testing.T) {
 	t.Run("away", func(t *testing.T) {
-		status, out := doctor(t, "--redis", "redis://"+freeAddress(t))
+		status, out := doctor(t, "--redis", "redis://"+redistest.FreeAddr(t))
 		wantFindings(t, out, "FAIL  redis: ", "connection refused")
 		if status != exitFailure {
 			t.Errorf("status %d", status)

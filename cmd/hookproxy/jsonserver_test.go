@@ -27,7 +27,7 @@ func startJSONServer(t *testing.T) string {
 	if err := os.WriteFile(data, []byte(`{"contacts": []}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := redistest.FreeAddr(t)
 	_, port, _ := net.SplitHostPort(address)
 	command := exec.Command("node", script, "--host", "127.0.0.1", "--port", port, "--quiet", data)
 	command.Dir = dir
@@ -40,16 +40,6 @@ func startJSONServer(t *testing.T) string {
 	})
 	awaitTCP(t, address)
 	return "http://" + address
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // awaitTCP asks until somebody listens; a process of another's tells nobody.
