@@ -70,7 +70,11 @@ func (sc scene) lastParam() string {
 	if len(names) == 0 {
 		return ""
 	}
-	return sc.idAt(source{kind: pathParam, name: names[len(names)-1]})
+	last := sc.rule.template.param(sc.params, names[len(names)-1])
+	if !isUser(last) {
+		return ""
+	}
+	return last
 }
 
 // location answers the last segment of Location, which names what was made
@@ -102,9 +106,9 @@ func (sc scene) resourcePath(id string) string {
 	case sc.rule.Method == http.MethodPost && !itemLast && location != "":
 		return location
 	case itemLast:
-		return escaped(Canonical(sc.Path))
+		return plainPath(sc.Path)
 	case sc.rule.collection:
-		collection := escaped(Canonical(sc.Path))
+		collection := plainPath(sc.Path)
 		cut := len(collection) - len(sc.suffix) // whose bytes are never escaped, but in the request's own case
 		return collection[:cut] + "/" + url.PathEscape(id) + collection[cut:]
 	}
@@ -135,7 +139,7 @@ func (sc scene) locationURL() *url.URL {
 	if location == "" || sc.Status == http.StatusAccepted {
 		return nil
 	}
-	from := escaped(Canonical(sc.Path))
+	from := plainPath(sc.Path)
 	if strings.HasSuffix(sc.Path, "/") {
 		from += "/"
 	}
@@ -148,6 +152,23 @@ func (sc scene) locationURL() *url.URL {
 		return nil
 	}
 	return target
+}
+
+// plainPath answers an escaped path in canonical form, and escaped in one way only.
+// Most paths are that already.
+func plainPath(path string) string {
+	if path == "" || path[0] != '/' || path[len(path)-1] == '/' {
+		return escaped(Canonical(path))
+	}
+	for i := range len(path) {
+		switch c := path[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '~':
+		case (c == '/' || c == '.') && path[max(i-1, 0)] != '/', c == '/' && i == 0:
+		default:
+			return escaped(Canonical(path))
+		}
+	}
+	return path
 }
 
 // escaped answers segments as a path.

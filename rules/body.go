@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/tidwall/gjson"
 )
@@ -28,9 +29,18 @@ const (
 
 // body is what a message's body says.
 type body struct {
-	raw     []byte       // whole JSON without a byte order mark; nil where omitted says why
-	json    gjson.Result // raw, parsed
+	raw     []byte // whole JSON without a byte order mark; nil where omitted says why
+	suspect bool   // raw may have secret-like keys
 	omitted string
+	parsed  gjson.Result // raw, once it was asked for
+}
+
+// json answers the body for paths into it. What it answers shares raw's memory.
+func (b *body) json() gjson.Result {
+	if !b.parsed.Exists() {
+		b.parsed = gjson.Parse(unsafe.String(unsafe.SliceData(b.raw), len(b.raw))) // ParseBytes would copy all of it
+	}
+	return b.parsed
 }
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
@@ -43,20 +53,17 @@ func readBody(header http.Header, raw []byte) body {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return body{omitted: OmittedNoContent}
 	}
-	media := mediaType(header)
 	if !utf8.Valid(raw) {
 		return body{omitted: OmittedEncoding}
 	}
-	if nesting(raw) > maxNesting {
+	valid, suspect := isJSONText(raw)
+	if !valid && nesting(raw) > maxNesting {
 		return body{omitted: OmittedTooDeep}
 	}
-	if first := bytes.TrimSpace(raw)[0]; !isJSON(media) && first != '{' && first != '[' {
+	if first := bytes.TrimSpace(raw)[0]; !valid || !isJSON(mediaType(header)) && first != '{' && first != '[' {
 		return body{omitted: OmittedNotJSON}
 	}
-	if !gjson.ValidBytes(raw) {
-		return body{omitted: OmittedNotJSON}
-	}
-	return body{raw: raw, json: gjson.ParseBytes(raw)}
+	return body{raw: raw, suspect: suspect}
 }
 
 // mediaType answers the type in lower case, even where its parameters are

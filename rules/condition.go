@@ -2,7 +2,6 @@ package rules
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -222,6 +221,16 @@ func equalNumbers(a, b string) bool {
 	return errX == nil && errY == nil && x == y
 }
 
-var integer = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
-
-func isInteger(raw string) bool { return integer.MatchString(raw) }
+// isInteger reports whether a text is a whole number as JSON writes it.
+func isInteger(raw string) bool {
+	digits := strings.TrimPrefix(raw, "-")
+	if digits == "" || digits[0] == '0' && digits != "0" {
+		return false
+	}
+	for i := range len(digits) {
+		if digits[i] < '0' || digits[i] > '9' {
+			return false
+		}
+	}
+	return true
+}

@@ -169,6 +169,9 @@ func (sc scene) trim(payload []byte) (trimmed []byte, redacted []string, omitted
 	if first := bytes.TrimLeft(payload, " \t\r\n")[0]; o.payload.view.picking && first != '{' && first != '[' {
 		return nil, nil, OmittedMissing
 	}
+	if s := o.payload.source; s != nil && s.kind == responseBody && o.payload.view.all() && !sc.responseBody().suspect {
+		return payload, nil, ""
+	}
 	trimmed, redacted = redact(payload, o.keep, o.payload.view)
 	return trimmed, redacted, ""
 }

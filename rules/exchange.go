@@ -180,6 +180,6 @@ func bodyValue(b *body, path jsonPath) value {
 		}
 		return value{unknown: b.omitted}
 	}
-	found, ambiguous := path.find(b.json)
+	found, ambiguous := path.find(b.json())
 	return value{json: found, ambiguous: ambiguous}
 }

@@ -1,10 +1,6 @@
 package rules
 
-import (
-	"bytes"
-
-	"github.com/tidwall/gjson"
-)
+import "bytes"
 
 // Masked stands in place of a secret-like value in a recording.
 const Masked = "redacted"
@@ -15,7 +11,7 @@ const Masked = "redacted"
 // masked is false where the text is no JSON that rules would read.
 func Mask(raw []byte) (masked []byte, ok bool) {
 	text := bytes.TrimPrefix(raw, byteOrderMark)
-	if nesting(text) > maxNesting || !gjson.ValidBytes(text) {
+	if valid, _ := isJSONText(text); !valid {
 		return nil, false
 	}
 	r := redactor{raw: text, masking: true}

@@ -71,16 +71,17 @@ func (p *parser) owner(n *yaml.Node) owner {
 }
 
 // id answers a value as the id of a user or resource: a non-empty text or a
-// whole number, as text. Anything else has none.
+// whole number, as text. Anything else has none. It does not share the body's memory,
+// which an event may outlive.
 func id(value gjson.Result) (string, bool) {
-	switch {
-	case value.Type == gjson.String:
-		return value.Str, isUser(value.Str)
-	case value.Type == gjson.Number:
-		raw := strings.TrimSpace(value.Raw)
-		return raw, isInteger(raw) && isUser(raw)
+	found := value.Str
+	if value.Type == gjson.Number {
+		found = strings.TrimSpace(value.Raw)
 	}
-	return "", false
+	if value.Type != gjson.String && (value.Type != gjson.Number || !isInteger(found)) || !isUser(found) {
+		return "", false
+	}
+	return strings.Clone(found), true
 }
 
 // isUser refuses ids that are too long, or whose bytes would not come out of a

@@ -235,6 +235,9 @@ func (p *parser) scalarJSON(n *yaml.Node, what string) string {
 // quoteJSON answers a text as a JSON string, without escaping < > & as
 // json.Marshal does: receivers compare and show these payloads.
 func quoteJSON(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		return `"` + s + `"` // as most are, and without reflection
+	}
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)

@@ -29,14 +29,18 @@ const (
 )
 
 var (
-	secretSet  = make(map[string]bool)
-	longSecret int
+	secretSet = make(map[string]bool)
+	// secretLengths are the lengths that keys on the list have, a bit each, by their
+	// first letter in either case.
+	secretLengths [256]uint64
 )
 
 func init() {
 	for _, key := range secrets {
 		secretSet[key] = true
-		longSecret = max(longSecret, len(key))
+		for _, first := range []string{key[:1], strings.ToUpper(key[:1])} {
+			secretLengths[first[0]] |= 1 << len(key)
+		}
 	}
 }
 
@@ -47,7 +51,7 @@ func SecretKeys() []string { return slices.Clone(secrets) }
 // isSecret reports whether a decoded key is on the list. It does not allocate:
 // it sees every key of every payload.
 func isSecret[text string | []byte](key text) bool {
-	if len(key) > longSecret {
+	if len(key) == 0 || len(key) >= 64 || secretLengths[key[0]]&(1<<len(key)) == 0 {
 		return false
 	}
 	var lower [64]byte
