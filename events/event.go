@@ -73,14 +73,25 @@ const MaxHeader = 64 << 10
 //
 // Where the header would be longer than MaxHeader, the list of what was redacted
 // gives way, half by half.
-func (e Event) Encode() ([]byte, error) {
-	if element, ok := e.encodePlain(); ok {
+func (e Event) Encode() ([]byte, error) { return e.encodeTo(make([]byte, 0, e.room())) }
+
+// room is how many bytes its element takes at most, but for what needs escaping
+// and what was redacted.
+func (e *Event) room() int {
+	const names = 128 // with their quotes, and the time
+	return names + len(e.ID) + len(e.Name) + len(e.User) + len(e.Resource) + len(e.URL) + len(e.Rule) + len(e.Omitted) + len(e.Parked) + len(e.Payload)
+}
+
+// encodeTo is Encode, in the memory of an empty slice where it has as much as is
+// needed.
+func (e *Event) encodeTo(element []byte) ([]byte, error) {
+	if element, ok := e.encodePlain(element); ok {
 		return element, nil
 	}
 	return e.encodeAny()
 }
 
-func (e Event) encodeAny() ([]byte, error) {
+func (e *Event) encodeAny() ([]byte, error) {
 	h := header{
 		ID: e.ID, Name: e.Name, User: e.User, Resource: e.Resource, URL: e.URL, Time: e.Time.UnixMilli(),
 		Rule: e.Rule, Omitted: e.Omitted, Redacted: e.Redacted, Parked: e.Parked,
@@ -102,37 +113,36 @@ func (e Event) encodeAny() ([]byte, error) {
 	return element.Bytes(), nil
 }
 
-// encodePlain is Encode without reflection, for an event of which nothing needs
+// encodePlain is encodeTo without reflection, for an event of which nothing needs
 // escaping and nothing was redacted.
-func (e Event) encodePlain() (element []byte, ok bool) {
+func (e *Event) encodePlain(element []byte) (encoded []byte, ok bool) {
 	if len(e.Redacted) > 0 {
 		return nil, false
 	}
-	element = make([]byte, 0, 256+len(e.URL)+len(e.Payload))
-	element = append(element, '{')
-	for _, field := range [...]struct{ name, value string }{
-		{"id", e.ID}, {"event", e.Name}, {"user", e.User}, {"resource", e.Resource}, {"url", e.URL},
-		{"at", ""}, {"rule", e.Rule}, {"omitted", e.Omitted}, {"parked", e.Parked},
+	for _, field := range [...]struct{ before, value string }{
+		{`{"id":"`, e.ID}, {`","event":"`, e.Name}, {`","user":"`, e.User}, {`","resource":"`, e.Resource}, {`","url":"`, e.URL},
 	} {
-		if field.name == "at" {
-			element = strconv.AppendInt(append(element, `"at":`...), e.Time.UnixMilli(), 10)
-			element = append(element, ',')
-			continue
-		}
-		if field.value == "" && field.name != "id" && field.name != "event" {
+		if field.value == "" && field.before[0] == '"' && field.before != `","event":"` {
 			continue
 		}
 		if !isPlain(field.value) {
 			return nil, false
 		}
-		element = append(append(append(element, '"'), field.name...), `":"`...)
-		element = append(append(element, field.value...), `",`...)
+		element = append(append(element, field.before...), field.value...)
 	}
-	element[len(element)-1] = '}'
-	if len(element) > MaxHeader {
-		return nil, false
+	element = strconv.AppendInt(append(element, `","at":`...), e.Time.UnixMilli(), 10)
+	for _, field := range [...]struct{ before, value string }{
+		{`,"rule":"`, e.Rule}, {`,"omitted":"`, e.Omitted}, {`,"parked":"`, e.Parked},
+	} {
+		if field.value == "" {
+			continue
+		}
+		if !isPlain(field.value) {
+			return nil, false
+		}
+		element = append(append(append(element, field.before...), field.value...), '"')
 	}
-	element = append(element, '\n')
+	element = append(element, '}', '\n')
 	return append(element, e.Payload...), true
 }
 

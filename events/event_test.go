@@ -52,12 +52,17 @@ func TestAPlainEventIsEncodedAsAnyOtherIs(t *testing.T) {
 		text := rapid.OneOf(rapid.Just(""), rapid.StringMatching(`[ -~]{1,20}`))
 		e.ID, e.Name, e.User, e.Resource, e.URL = text.Draw(t, "id"), text.Draw(t, "name"), text.Draw(t, "user"), text.Draw(t, "resource"), text.Draw(t, "URL")
 		e.Rule, e.Omitted, e.Parked = text.Draw(t, "rule"), text.Draw(t, "omitted"), text.Draw(t, "parked")
-		plain, ok := e.encodePlain()
+		memory := make([]byte, 0, e.room())
+		plain, ok := e.encodePlain(memory)
+		if ok && cap(plain) != cap(memory) {
+			t.Fatalf("%d bytes do not fit into %d", len(plain), cap(memory))
+		}
 		if want, err := e.encodeAny(); err != nil || ok && !bytes.Equal(plain, want) {
 			t.Fatalf("%s, want %s; %v", plain, want, err)
 		}
 	})
-	if _, ok := newEvent("1").encodePlain(); !ok {
+	usual := newEvent("1")
+	if _, ok := usual.encodePlain(nil); !ok {
 		t.Error("the usual event is not plain")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hookproxy/hookproxy/internal/buffer"
 	"github.com/hookproxy/hookproxy/internal/layout"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -97,7 +98,8 @@ func NewPublisher(o Options) *Publisher {
 // entry is one event on its way, and what has become of it.
 type entry struct {
 	element
-	call *call
+	call   *call
+	memory *buffer.Buffer // of the element
 
 	// Set before the call is done:
 	to  string // toRedis or toSpool, if err is nil
@@ -105,7 +107,37 @@ type entry struct {
 }
 
 // call is one Publish that waits for its entries.
-type call struct{ pending sync.WaitGroup }
+type call struct {
+	pending sync.WaitGroup
+	entries []*entry
+	// Most have one, which takes no memory of its own.
+	only  entry
+	first [1]*entry
+}
+
+func newCall(size int) *call {
+	c := new(call)
+	c.entries = c.first[:]
+	if size == 1 {
+		c.first[0] = &c.only
+	} else {
+		made := make([]entry, size)
+		c.entries = make([]*entry, size)
+		for i := range made {
+			c.entries[i] = &made[i]
+		}
+	}
+	c.pending.Add(size)
+	return c
+}
+
+// release gives the elements' memory back: neither Redis nor the spool looks at
+// them any more once their fate is decided.
+func (c *call) release() {
+	for _, e := range c.entries {
+		e.memory.Release()
+	}
+}
 
 func (e *entry) settle(to string, err error) {
 	e.to, e.err = to, err
@@ -114,7 +146,8 @@ func (e *entry) settle(to string, err error) {
 
 // Publish returns when every event of the batch is safe: acknowledged by Redis
 // or fsynced in the spool. Where one of them is not it answers a LostError,
-// which wraps ErrNowhere and the causes, and says which.
+// which wraps ErrNowhere and the causes, and says which. It keeps nothing of the
+// batch.
 //
 // It does not stop when ctx does, which serves the log alone: what happened at
 // the API has happened, whether or not the client still waits. Its own deadlines
@@ -125,29 +158,27 @@ func (p *Publisher) Publish(ctx context.Context, batch []Event) error {
 	}
 	start := time.Now()
 	defer func() { p.metrics.duration.Observe(time.Since(start).Seconds()) }()
-	entries, err := p.encode(batch)
-	if err != nil {
+	c := newCall(len(batch))
+	defer c.release()
+	if err := p.encode(c, batch); err != nil {
 		return err
 	}
-	p.handIn(batch, entries)
-	entries[0].call.pending.Wait()
-	return p.report(ctx, batch, entries)
+	p.handIn(batch, c.entries)
+	c.pending.Wait()
+	return p.report(ctx, batch, c.entries)
 }
 
-func (p *Publisher) encode(batch []Event) ([]*entry, error) {
-	c := new(call)
-	c.pending.Add(len(batch))
-	entries, made := make([]*entry, len(batch)), make([]entry, len(batch))
-	for i, e := range batch {
-		encoded, err := e.Encode()
-		if err != nil {
+func (p *Publisher) encode(c *call, batch []Event) error {
+	for i, e := range c.entries {
+		event := &batch[i]
+		e.call, e.parked, e.memory = c, event.Parked != "", buffer.Get(event.room())
+		var err error
+		if e.bytes, err = event.encodeTo(e.memory.Bytes); err != nil {
 			p.metrics.lost.Add(float64(len(batch)))
-			return nil, fmt.Errorf("%w: %w", ErrNowhere, err)
+			return fmt.Errorf("%w: %w", ErrNowhere, err)
 		}
-		made[i] = entry{element: element{bytes: encoded, parked: e.Parked != ""}, call: c}
-		entries[i] = &made[i]
 	}
-	return entries, nil
+	return nil
 }
 
 // handIn gives each lane its entries in one go, so that their order holds.

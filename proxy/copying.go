@@ -24,6 +24,11 @@ func (p *Proxy) copyBody(x *exchange, res *http.Response) error {
 	if !isReady(res.Body) {
 		w.waitsForMore()
 	}
+	if held, ok := res.Body.(*heldBody); ok && len(held.data) > 0 {
+		if err := w.write(held.ahead()); err != nil {
+			return err
+		}
+	}
 	for {
 		n, err := res.Body.Read(buffer)
 		if n > 0 {

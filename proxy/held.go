@@ -50,6 +50,12 @@ func (c *capture) hold(res *http.Response) *heldBody {
 	return h
 }
 
+// ahead answers what was read ahead, all at once, and that the client has it now.
+func (h *heldBody) ahead() []byte {
+	h.given = len(h.data)
+	return h.data
+}
+
 // Read hands the body on to the client: what was read ahead, and then what the
 // upstream still has.
 func (h *heldBody) Read(b []byte) (int, error) {
@@ -96,14 +102,15 @@ func (h *heldBody) end(err error) error {
 // Close closes the upstream's body, which ends a Read under way.
 func (h *heldBody) Close() error { return h.upstream.Close() }
 
-// release gives back the memory once the client has had it, or has gone. A slow
-// download that goes on behind it shall not keep its part of the budget.
+// release gives back the memory once the client has had it, or has gone: other
+// bodies are written to it then. A slow download that goes on behind it shall not
+// keep its part of the budget.
 func (h *heldBody) release() {
 	if h == nil {
 		return
 	}
 	if h.reading != nil {
-		<-h.reading.ended // it pays out of the lease until then
+		h.reading.release() // it pays out of the lease until then
 		h.data, h.reading, h.given = nil, nil, 0
 	}
 	h.lease.release()

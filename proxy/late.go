@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -78,6 +79,9 @@ func (p *Proxy) askLater(q *question, batch []events.Event) {
 	if !p.late.enter(size) {
 		p.metrics.late.WithLabelValues(lateFull).Add(float64(len(parked)))
 		return
+	}
+	for i := range parked {
+		parked[i].Payload = bytes.Clone(parked[i].Payload) // the response's memory goes with it
 	}
 	p.metrics.lateWaiting.Inc()
 	p.asking.Go(func() { // ends with the patience or with Wait, which waits for it

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 )
 
@@ -15,7 +16,7 @@ func (p *Proxy) fetchLater(f *finished, match matcher) bool {
 	if len(wanted) == 0 {
 		return false // nothing to wait for
 	}
-	own, limit := f.alone(), f.x.capture.limits.MaxBody
+	limit := f.x.capture.limits.MaxBody
 	pending := p.fetchesOf(f.x, match, wanted)
 	l := f.x.capture.newLease()
 	if !l.grow(f.size()) {
@@ -27,7 +28,7 @@ func (p *Proxy) fetchLater(f *finished, match matcher) bool {
 		l.release()
 		return false
 	}
-	ctx := context.WithoutCancel(f.x.inbound.Context())
+	own, ctx := f.alone(), context.WithoutCancel(f.x.inbound.Context())
 	p.asking.Go(func() { // ends within fetchFor and the publisher's deadline; Wait waits for it
 		defer func() { <-p.later }()
 		defer l.release()
@@ -47,10 +48,11 @@ func (f *finished) size() int64 {
 	return int64(n)
 }
 
-// alone answers the exchange with headers of its own: the response's are on
-// their way to the client.
+// alone answers the exchange with headers and a response body of its own: the
+// response's are on their way to the client, and gone with it.
 func (f *finished) alone() *finished {
 	own, exchange := *f, *f.exchange
+	exchange.ResponseBody = bytes.Clone(exchange.ResponseBody)
 	exchange.RequestHeader, exchange.ResponseHeader = exchange.RequestHeader.Clone(), exchange.ResponseHeader.Clone()
 	own.exchange = &exchange
 	return &own

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -72,7 +73,11 @@ func (p *publisher) Publish(ctx context.Context, batch []events.Event) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p.batches <- batch
+	kept := slices.Clone(batch)
+	for i := range kept {
+		kept[i].Payload = bytes.Clone(kept[i].Payload)
+	}
+	p.batches <- kept
 	return p.err
 }
 

@@ -57,7 +57,8 @@ type Identifier interface {
 // Publisher puts events where they are safe.
 type Publisher interface {
 	// Publish returns when every event is safe, or an events.LostError that
-	// says which are not. It logs its own failures.
+	// says which are not. It logs its own failures. It keeps nothing of the batch:
+	// payloads are in memory that is used again.
 	Publish(ctx context.Context, batch []events.Event) error
 }
 
@@ -109,7 +110,8 @@ type Options struct {
 	// Aside is told what matched and is not published: what was skipped, with
 	// its reason, and what is only observed. It is called on the request's own
 	// goroutine, or another's where the event is made behind the response, and
-	// keeps nothing of what it is told. Nil: nobody wants to know.
+	// keeps nothing of what it is told, whose memory is used again. Nil: nobody
+	// wants to know.
 	Aside func(Aside)
 }
 

@@ -4,6 +4,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/hookproxy/hookproxy/internal/buffer"
 )
 
 // reading is a response's body being read for a capture, on a goroutine of its
@@ -21,8 +23,9 @@ type reading struct {
 
 	mu      sync.Mutex
 	data    []byte
-	omitted string // why data is not whole; "" if it is
-	err     error  // how the body ended; nil where there is more of it
+	memory  *buffer.Buffer // of data
+	omitted string         // why data is not whole; "" if it is
+	err     error          // how the body ended; nil where there is more of it
 	letGo   bool
 }
 
@@ -75,7 +78,10 @@ func (r *reading) space() []byte {
 			r.omitted = omittedBudget
 			return nil
 		}
-		r.data = append(make([]byte, 0, want), r.data...)
+		grown := buffer.Get(int(want))
+		r.data = append(grown.Bytes, r.data...)
+		r.memory.Release()
+		r.memory = grown
 	}
 	return r.data[len(r.data):cap(r.data)]
 }
@@ -131,6 +137,14 @@ func (r *reading) wait(p holdFor) (data []byte, omitted string) {
 		seen = now
 		look.Reset(min(p.stall, left))
 	}
+}
+
+// release gives data's memory to others. It waits for the last Read, and nothing
+// may look at data any more.
+func (r *reading) release() {
+	<-r.ended
+	r.memory.Release()
+	r.data, r.memory = nil, nil
 }
 
 func (r *reading) progress() int {

@@ -52,7 +52,10 @@ type studio struct {
 
 // Publish remembers what the live proxy makes of the traffic.
 func (s *studio) Publish(_ context.Context, batch []events.Event) error {
-	s.live = append(s.live, batch...)
+	for _, e := range batch {
+		e.Payload = bytes.Clone(e.Payload)
+		s.live = append(s.live, e)
+	}
 	return nil
 }
 

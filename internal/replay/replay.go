@@ -314,6 +314,7 @@ type collector struct{}
 func (collector) Publish(ctx context.Context, batch []events.Event) error {
 	t := turnOf(ctx)
 	for _, e := range batch {
+		e.Payload = bytes.Clone(e.Payload)
 		t.Outcomes = append(t.Outcomes, Outcome{Rule: t.stage.ruleAt(e.Rule), Event: e})
 	}
 	return nil
@@ -334,6 +335,7 @@ func aside(a proxy.Aside) {
 	case result.Rule != nil && result.Skipped != "":
 		t.Outcomes = append(t.Outcomes, Outcome{Rule: result.Rule, Skipped: result.Skipped, Why: file.Why(a.Exchange, result)})
 	case result.Rule != nil:
+		result.Event.Payload = bytes.Clone(result.Event.Payload)
 		t.Outcomes = append(t.Outcomes, Outcome{Rule: result.Rule, Event: result.Event, Observed: true})
 	case result.Skipped == rules.SkippedStatus:
 		x := *a.Exchange
