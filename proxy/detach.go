@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hookproxy/hookproxy/internal/http1"
+	"github.com/hookproxy/hookproxy/internal/presence"
 )
 
 // detachments lets matched writes outlive their clients: the upstream may have
@@ -24,7 +25,7 @@ type detachments struct {
 // which may be loosened while the outcome is open. Its presence is the context
 // of that request.
 type detachment struct {
-	presence
+	presence.Context
 	group  *detachments
 	unhook func() bool
 
@@ -38,9 +39,9 @@ type detachment struct {
 // leaves, but for the grace.
 func (g *detachments) follow(client context.Context) (context.Context, *detachment) {
 	d := &detachment{group: g}
-	d.presence.Context = context.WithoutCancel(client)
+	d.Context.Context = context.WithoutCancel(client)
 	d.unhook = http1.AfterFunc(client, d.clientLeft)
-	return &d.presence, d
+	return &d.Context, d
 }
 
 func (d *detachment) clientLeft() {
@@ -49,9 +50,9 @@ func (d *detachment) clientLeft() {
 	switch {
 	case d.ended:
 	case d.tied || !d.group.take():
-		d.leave()
+		d.Leave()
 	default:
-		d.timer = time.AfterFunc(d.group.grace, d.leave)
+		d.timer = time.AfterFunc(d.group.grace, d.Leave)
 	}
 }
 
@@ -65,7 +66,7 @@ func (d *detachment) attach() {
 	defer d.bond.Unlock()
 	d.tied = true
 	if d.timer != nil {
-		d.leave()
+		d.Leave()
 	}
 }
 
@@ -88,7 +89,7 @@ func (d *detachment) end() {
 	d.bond.Lock()
 	defer d.bond.Unlock()
 	d.ended = true
-	d.leave()
+	d.Leave()
 	if d.timer != nil {
 		d.timer.Stop()
 		d.group.release()

@@ -40,9 +40,6 @@ type exchange struct {
 	broken  atomic.Pointer[error] // why reading the request's body failed
 	capture *capture              // nil: no rule matches
 	relay   relay
-
-	conn     *clientConn // that attends the request; nil: net/http sees whether the client is there
-	presence presence    // client, where it does
 }
 
 // enter has Wait wait for the exchange, until it leaves.
@@ -55,35 +52,6 @@ func (x *exchange) leave() {
 	if x.among != nil {
 		x.among.Done()
 		x.among = nil
-	}
-}
-
-// attend finds out who sees the client leave.
-func (x *exchange) attend() {
-	x.client = x.inbound.Context()
-	conn, ok := x.client.Value(clientConnKey{}).(*clientConn)
-	if !ok || x.inbound.ProtoMajor != 1 { // an HTTP/2 connection has many clients' worth of streams
-		return
-	}
-	x.conn = conn
-	x.presence.Context = x.client
-	if conn.attendance.begin(&x.presence, x.started) {
-		x.client = &x.presence
-	}
-}
-
-// end is the exchange's, for all who still wait for its client.
-func (x *exchange) end() {
-	x.dismiss()
-	if x.client == &x.presence {
-		x.presence.leave()
-	}
-}
-
-// dismiss gives the connection back to net/http.
-func (x *exchange) dismiss() {
-	if x.conn != nil {
-		x.conn.attendance.end()
 	}
 }
 

@@ -1,9 +1,13 @@
 package proxy
 
 import (
+	"context"
 	"net"
+	"net/http"
 	"sync"
 	"time"
+
+	"github.com/hookproxy/hookproxy/internal/plain"
 )
 
 // What applies where ListenerOptions leaves a field zero.
@@ -21,14 +25,45 @@ type ListenerOptions struct {
 	// before its connection ends: up to half as much again, since the clock is
 	// not set for each write. DefaultWriteStall.
 	WriteStall time.Duration
+	// Server is the one that the listener is for, without TLS. Its plain requests
+	// are then served on the goroutine of their connection, without it, which costs
+	// half as much: see package plain. Nil: all requests are the server's.
+	Server *http.Server
+}
+
+// Listener is what a server of this package accepts its connections from.
+type Listener struct {
+	net.Listener
+	plain *plain.Listener // nil: all connections are net/http's
 }
 
 // NewListener bounds what clients can hold on to: NewServer's timeouts end those
 // that send too slowly or nothing, and this those that do not read.
-func NewListener(l net.Listener, o ListenerOptions) net.Listener {
+func NewListener(l net.Listener, o ListenerOptions) *Listener {
 	setDefault(&o.MaxConnections, DefaultMaxConnections)
 	setDefault(&o.WriteStall, DefaultWriteStall)
-	return &listener{Listener: l, places: make(chan struct{}, o.MaxConnections), stall: o.WriteStall, closed: make(chan struct{})}
+	bounded := &listener{Listener: l, places: make(chan struct{}, o.MaxConnections), stall: o.WriteStall, closed: make(chan struct{})}
+	if o.Server == nil {
+		return &Listener{Listener: bounded}
+	}
+	own := plain.Listen(bounded, o.Server)
+	return &Listener{own, own}
+}
+
+// Shutdown waits, after the server's own Shutdown, for the requests that this one
+// has no part in. It answers ctx's error where that is done first.
+func (l *Listener) Shutdown(ctx context.Context) error {
+	if l.plain == nil {
+		return nil
+	}
+	return l.plain.Shutdown(ctx)
+}
+
+// Cut ends, after the server's own Close, the connections that are left.
+func (l *Listener) Cut() {
+	if l.plain != nil {
+		l.plain.Cut()
+	}
 }
 
 type listener struct {

@@ -17,6 +17,7 @@ func setUpBounded(t *testing.T, o Options, bounds ListenerOptions, headers time.
 	s := newStand(t, &o)
 	server := httptest.NewUnstartedServer(s.proxy)
 	server.Config = NewServer(ServerOptions{Handler: s.proxy, ReadHeaderTimeout: headers})
+	bounds.Server = server.Config
 	server.Listener = NewListener(server.Listener, bounds)
 	server.Start()
 	t.Cleanup(func() {

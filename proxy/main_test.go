@@ -137,7 +137,6 @@ type stand struct {
 	proxy  *Proxy
 	client *http.Client
 	log    *syncBuffer
-	conns  chan *clientConn // the first that was accepted
 }
 
 // setUp runs a proxy on a socket.
@@ -146,8 +145,7 @@ func setUp(t testing.TB, o Options) *stand {
 	s := newStand(t, &o)
 	server := httptest.NewUnstartedServer(s.proxy)
 	server.Config = NewServer(ServerOptions{Handler: s.proxy, Log: o.Log})
-	s.conns = make(chan *clientConn, 1)
-	server.Listener = accepting{NewListener(server.Listener, ListenerOptions{}), s.conns}
+	server.Listener = NewListener(server.Listener, ListenerOptions{Server: server.Config})
 	server.Start()
 	t.Cleanup(func() {
 		server.Close()

@@ -58,15 +58,14 @@ func (o ownPaths) possible(escapedPath string) bool {
 func (p *Proxy) serveOwn(x *exchange, segments []string) {
 	x.kind, x.outcome = kindOwn, "own"
 	w := &statusWriter{ResponseWriter: x.writer, x: x}
-	x.ruling.own.ServeHTTP(w, canonicalRequest(x.inbound.WithContext(x.client), x.path, segments))
+	x.ruling.own.ServeHTTP(w, canonicalRequest(x.inbound, x.path, segments))
 	if x.status == 0 {
 		x.status = http.StatusOK // what net/http makes of a handler that wrote nothing
 	}
 }
 
-// canonicalRequest gives a request, a copy of the client's, the path that its
-// spelling means, so that "/api//v1/./subscription" finds its route without a
-// redirect.
+// canonicalRequest answers the request with the path that its spelling means, so
+// that "/api//v1/./subscription" finds its route without a redirect.
 func canonicalRequest(r *http.Request, escapedPath string, segments []string) *http.Request {
 	var plain, escaped strings.Builder
 	for _, segment := range segments {
@@ -80,10 +79,10 @@ func canonicalRequest(r *http.Request, escapedPath string, segments []string) *h
 	if escaped.String() == escapedPath {
 		return r
 	}
-	u := *r.URL
+	u, copied := *r.URL, r.WithContext(r.Context())
 	u.Path, u.RawPath = plain.String(), escaped.String()
-	r.URL = &u
-	return r
+	copied.URL = &u
+	return copied
 }
 
 // statusWriter notes the status of our own answers.

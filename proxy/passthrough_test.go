@@ -193,7 +193,7 @@ func passing(b *testing.B, upstream *url.URL, o TransportOptions, log *slog.Logg
 func serveOn(b *testing.B, h http.Handler) string {
 	server := httptest.NewUnstartedServer(h)
 	server.Config = NewServer(ServerOptions{Handler: h})
-	server.Listener = NewListener(server.Listener, ListenerOptions{})
+	server.Listener = NewListener(server.Listener, ListenerOptions{Server: server.Config})
 	server.Start()
 	b.Cleanup(server.Close)
 	return server.Listener.Addr().String()

@@ -210,11 +210,9 @@ func setDefault[T ~int | ~int64](option *T, value T) {
 // in front of it: both http.ServeMux and gorilla/mux answer unclean paths with
 // redirects that the API never sent.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{writer: w, inbound: r, path: r.URL.EscapedPath(), kind: kindForwarded, started: time.Now(), ruling: p.ruling.Load()}
+	x := &exchange{writer: w, inbound: r, client: r.Context(), path: r.URL.EscapedPath(), kind: kindForwarded, started: time.Now(), ruling: p.ruling.Load()}
 	x.enter(&p.exchanges)
 	defer x.leave()
-	x.attend()
-	defer x.end()
 	defer p.record(x)
 	x.closeIfDue()
 	if f, refused := refusal(r); refused {

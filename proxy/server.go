@@ -50,7 +50,6 @@ func NewServer(o ServerOptions) *http.Server {
 		ReadHeaderTimeout: o.ReadHeaderTimeout,
 		IdleTimeout:       o.IdleTimeout,
 		MaxHeaderBytes:    o.MaxHeaderBytes,
-		ConnContext:       rememberConn,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		// "OPTIONS *" is the API's to answer.
 		DisableGeneralOptionsHandler: true,

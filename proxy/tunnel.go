@@ -22,7 +22,6 @@ func (p *Proxy) tunnel(x *exchange, res *http.Response) {
 		return
 	}
 	defer upstream.Close()
-	x.dismiss()
 	client, buffered, err := http.NewResponseController(x.writer).Hijack()
 	if err != nil { // HTTP/2 has no 101
 		p.handleError(x, errors.Join(errNoTunnel, err))

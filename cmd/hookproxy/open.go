@@ -57,9 +57,12 @@ func (p *program) serveFront() error {
 		return err
 	}
 	p.own.Add(listener.Addr())
-	listener = proxy.NewListener(listener, proxy.ListenerOptions{MaxConnections: p.config.maxConnections})
 	front := proxy.NewServer(proxy.ServerOptions{Handler: p.proxy, TLS: p.tlsConfig(), Log: p.log})
-	p.front = &server{http: front, listener: listener, tls: p.config.certificate != nil, drain: p.workShare(), cut: func(requests int64) {
+	bounds := proxy.ListenerOptions{MaxConnections: p.config.maxConnections}
+	if p.config.certificate == nil {
+		bounds.Server = front
+	}
+	p.front = &server{http: front, listener: proxy.NewListener(listener, bounds), tls: p.config.certificate != nil, drain: p.workShare(), cut: func(requests int64) {
 		p.log.Warn("requests cut: they were still in flight when the drain time was over", "requests", requests)
 	}}
 	p.closers.add(p.front.close)

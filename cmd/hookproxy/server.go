@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/hookproxy/hookproxy/proxy"
 )
 
 // server is an HTTP server on a listener that is already open, so that its
@@ -67,12 +69,19 @@ func (s *server) run(ctx context.Context) error {
 	s.stopping = time.Now()
 	bounded, cancel := context.WithTimeout(context.Background(), s.drain)
 	defer cancel()
+	own, serves := s.listener.(*proxy.Listener)
 	err := s.http.Shutdown(bounded)
+	if serves {
+		err = errors.Join(err, own.Shutdown(bounded))
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		if s.cut != nil {
 			s.cut(s.requests.Load())
 		}
 		err = s.http.Close()
+		if serves {
+			own.Cut()
+		}
 	}
 	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
 		err = errors.Join(err, ended)

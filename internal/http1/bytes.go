@@ -46,3 +46,22 @@ func isTarget(s string) bool     { return all(s, targetByte) }
 
 // trim removes optional whitespace (RFC 9110 §5.6.3).
 func trim(s string) string { return strings.Trim(s, " \t") }
+
+// IsToken reports whether s may be a method or a field's name (RFC 9110 §5.6.2).
+func IsToken(s string) bool { return isToken(s) }
+
+// IsFieldValue reports whether s may be a field's value (RFC 9110 §5.5).
+func IsFieldValue(s string) bool { return isFieldValue(s) }
+
+// IsHost reports whether s may be a Host (RFC 3986 §3.2.2).
+func IsHost(s string) bool { return isHost(s) }
+
+// IsTarget reports whether s may stand in a request line as its target.
+func IsTarget(s string) bool { return isTarget(s) }
+
+// Trim takes away optional whitespace (RFC 9110 §5.6.3).
+func Trim(s string) string { return trim(s) }
+
+// Misplaced reports whether a field frames or routes a message, and may not be in
+// its trailer (RFC 9110 §6.5.1).
+func Misplaced(name string) bool { return misplaced(name) }

@@ -1,0 +1,339 @@
+package plain
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	firstRead = 4 << 10  // of a connection's input buffer
+	maxHead   = 16 << 10 // of a plain request; what is larger is net/http's
+	// peeked is how much of a later request net/http waits for before it calls it
+	// one: less, and the end, is no request and has no answer.
+	peeked = 4
+	// lingerTime and lingerMost bound for how long what a client still sends is read
+	// after an answer that came before its request's end. A connection that is
+	// closed before would take the answer with it (RFC 9112 §9.6).
+	lingerTime = 500 * time.Millisecond
+	lingerMost = 1 << 20
+)
+
+// The states of a connection: a request is awaited, or under way, or none is any
+// more.
+const (
+	fresh int32 = iota
+	idle
+	active
+	over
+)
+
+// conn is a connection while what it brings is plain. One goroutine serves it.
+type conn struct {
+	net.Conn
+	l      *Listener
+	base   *http.Request // what all requests have in common
+	in     []byte        // its bytes from start to end have come and are not used
+	start  int
+	end    int
+	spare  int         // of the bytes to come that may be an empty line's
+	passed int         // of those
+	out    []byte      // waits to be written
+	header http.Header // of the response
+	names  []string    // of that, being sorted
+	state  atomic.Int32
+
+	mu  sync.Mutex // of what follows, and of attendance
+	set time.Time  // the socket's read deadline; zero for none
+	// retiring: the first request has to come by the deadline that is set
+	retiring bool
+	attendance
+}
+
+func newConn(c net.Conn, l *Listener) *conn {
+	made := &conn{Conn: c, l: l, in: make([]byte, firstRead), header: make(http.Header)}
+	ctx := context.WithValue(l.values, http.LocalAddrContextKey, c.LocalAddr())
+	made.base = (&http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: c.RemoteAddr().String()}).WithContext(ctx)
+	made.rest.L = &made.mu
+	return made
+}
+
+// serve ends with the connection, or when that is net/http's.
+func (c *conn) serve() {
+	defer c.l.remove(c)
+	for {
+		head, err := c.readHead()
+		if err != nil {
+			_ = c.Conn.Close() // the client has left, or took too long
+			return
+		}
+		t := c.parse(head)
+		if t == nil {
+			c.handOver()
+			return
+		}
+		if c.spare, c.passed = 0, 0; t.request.Method == http.MethodPost {
+			c.spare = peeked
+		}
+		if !c.answer(t) || !c.state.CompareAndSwap(active, idle) || c.l.closing() {
+			_ = c.Conn.Close()
+			return
+		}
+	}
+}
+
+// retire ends the connection where it waits for a request.
+func (c *conn) retire() {
+	if c.state.CompareAndSwap(idle, over) {
+		_ = c.Conn.Close()
+		return
+	}
+	if c.state.Load() == fresh {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.retiring = true
+		if soon := time.Now().Add(newPatience); c.set.IsZero() || c.set.After(soon) {
+			c.set = soon
+			_ = c.Conn.SetReadDeadline(soon) // fails where it is closed
+		}
+	}
+}
+
+// handOver gives net/http the connection, beginning with the request that has been
+// read so far.
+func (c *conn) handOver() {
+	_ = c.Conn.SetReadDeadline(time.Time{}) // fails where reading does
+	c.l.handOver(&handed{Conn: c.Conn, first: c.in[c.start:c.end]})
+}
+
+// handed is a connection some of which has been read.
+type handed struct {
+	net.Conn
+	first []byte
+}
+
+func (h *handed) Read(b []byte) (int, error) {
+	if len(h.first) > 0 {
+		n := copy(b, h.first)
+		h.first = h.first[n:]
+		return n, nil
+	}
+	return h.Conn.Read(b)
+}
+
+// CloseWrite ends the sending direction, where the connection can do that.
+func (h *handed) CloseWrite() error { return closeWrite(h.Conn) }
+
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+var (
+	emptyLine = []byte("\r\n\r\n")
+	lineEnd   = []byte("\r\n")
+)
+
+// readHead answers the next request's head with the empty line at its end, or what
+// there is of one that is net/http's to refuse.
+func (c *conn) readHead() (head []byte, err error) {
+	later := c.state.Load() != fresh
+	due, err := c.await()
+	if err != nil {
+		return nil, err
+	}
+	for seen := 0; ; {
+		come := c.in[c.start:c.end]
+		if at := bytes.Index(come[seen:], emptyLine); at >= 0 {
+			return come[:seen+at+len(emptyLine)], nil
+		}
+		whole := !later || c.passed+len(come) >= peeked
+		if whole && (!beginsPlain(come) || len(come) >= c.l.maxHead()) {
+			return come, nil
+		}
+		seen = max(0, len(come)-len(emptyLine)+1)
+		c.makeRoom()
+		if due.IsZero() && c.l.readHeaderTimeout() > 0 {
+			due = time.Now().Add(c.l.readHeaderTimeout())
+		}
+		n, err := c.readBy(c.in[c.end:], due)
+		c.end += n
+		if err == io.EOF && (!later || c.passed+c.end-c.start >= peeked) {
+			return c.in[c.start:c.end], nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// await returns once there is a byte of the next request. For the first it answers
+// until when its head has to be here.
+func (c *conn) await() (due time.Time, err error) {
+	first := c.state.Load() == fresh
+	wait := c.l.idleTimeout()
+	if first {
+		wait = c.l.readHeaderTimeout()
+	}
+	c.skip()
+	for c.start == c.end {
+		if due.IsZero() && wait > 0 {
+			due = time.Now().Add(wait)
+		}
+		n, err := c.readBy(c.in, due)
+		if n == 0 {
+			return due, err
+		}
+		c.start, c.end = 0, n
+		c.skip()
+	}
+	if !first {
+		due = time.Time{}
+	}
+	return due, c.begun()
+}
+
+// skip passes over an empty line behind a POST's body, which old clients send
+// (RFC 9112 §2.2), as far as net/http does.
+func (c *conn) skip() {
+	for ; c.spare > 0 && c.start < c.end; c.spare-- {
+		if b := c.in[c.start]; b != '\r' && b != '\n' {
+			c.spare = 0
+			return
+		}
+		c.start++
+		c.passed++
+	}
+}
+
+// begun claims the connection for a request.
+func (c *conn) begun() error {
+	if c.state.CompareAndSwap(idle, active) || c.state.CompareAndSwap(fresh, active) {
+		return nil
+	}
+	return net.ErrClosed
+}
+
+// makeRoom makes room in the input buffer for more of a head.
+func (c *conn) makeRoom() {
+	switch {
+	case c.end < len(c.in):
+	case c.start > 0:
+		c.end = copy(c.in, c.in[c.start:c.end])
+		c.start = 0
+	default:
+		c.in = append(c.in, make([]byte, len(c.in))...)
+	}
+}
+
+// readBy reads until due, or without end where that is zero. The socket's own
+// deadline is changed only where it comes too late, or has come too soon: it is
+// hardly ever waited for, and setting it costs more than a short read.
+func (c *conn) readBy(b []byte, due time.Time) (int, error) {
+	for {
+		if err := c.limit(due); err != nil {
+			return 0, err
+		}
+		n, err := c.Conn.Read(b)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !due.IsZero() && !time.Now().Before(due) {
+			return n, err
+		}
+		if err := c.unlimit(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// limit gives the socket a deadline that is no later than due.
+func (c *conn) limit(due time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if due.IsZero() || !c.set.IsZero() && !c.set.After(due) {
+		return nil
+	}
+	c.set = due
+	return c.Conn.SetReadDeadline(due)
+}
+
+// unlimit takes a deadline away that came too soon, unless it came to end a read.
+func (c *conn) unlimit() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cut || c.retiring && c.state.Load() == fresh {
+		return os.ErrDeadlineExceeded
+	}
+	c.set = time.Time{}
+	return c.Conn.SetReadDeadline(c.set)
+}
+
+// answer has a request answered, and reports whether there may be another.
+func (c *conn) answer(t *turn) (keep bool) {
+	defer c.recover(t)
+	c.attend(t)
+	c.l.server.Handler.ServeHTTP(&t.response, &t.request)
+	c.dismiss()
+	t.presence.Leave()
+	keep = t.response.finish()
+	if !t.body.finish() {
+		c.linger()
+		return false
+	}
+	return keep
+}
+
+// recover survives a handler's panic, which ends the connection in the middle of
+// the response, as net/http has it.
+func (c *conn) recover(t *turn) {
+	reason := recover()
+	if reason == nil {
+		return
+	}
+	if reason != http.ErrAbortHandler {
+		stack := make([]byte, 64<<10)
+		c.l.logf("http: panic serving %v: %v\n%s", t.request.RemoteAddr, reason, stack[:runtime.Stack(stack, false)])
+	}
+	c.dismiss()
+	t.presence.Leave()
+	t.body.finish()
+}
+
+// linger reads what the client still sends, so that the answer reaches it.
+func (c *conn) linger() {
+	if closeWrite(c.Conn) != nil {
+		return
+	}
+	due := time.Now().Add(lingerTime)
+	for left := lingerMost; left > 0; {
+		n, err := c.readBy(c.in, due)
+		if left -= n; err != nil {
+			return
+		}
+	}
+}
+
+func (l *Listener) maxHead() int {
+	if most := l.server.MaxHeaderBytes; most > 0 {
+		return min(most, maxHead)
+	}
+	return maxHead
+}
+
+func (l *Listener) readHeaderTimeout() time.Duration { return l.server.ReadHeaderTimeout }
+
+func (l *Listener) idleTimeout() time.Duration { return l.server.IdleTimeout }
+
+func (l *Listener) logf(format string, args ...any) {
+	if l.server.ErrorLog != nil {
+		l.server.ErrorLog.Printf(format, args...)
+	}
+}

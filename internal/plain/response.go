@@ -1,0 +1,229 @@
+package plain
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/hookproxy/hookproxy/internal/http1"
+)
+
+const (
+	// outSize is the output buffer's: what a response usually takes.
+	outSize = 4 << 10
+	// maxHeld is how much of a body of unknown length is held back: it may turn out
+	// to be all of it, whose length can then be told, or makes a larger chunk.
+	maxHeld = 2 << 10
+	unknown = -1
+)
+
+// response is a turn's http.ResponseWriter. It does what net/http's does:
+//
+//	WriteHeader  the status line and the fields, in the output buffer
+//	framing      how the body ends, as soon as that is known
+//	Write        the body
+//	finish       its end, and all that is still in the buffer
+type response struct {
+	c    *conn
+	turn *turn
+
+	status  int
+	length  int64  // the Content-Length that the handler set, or unknown
+	written int64  // bytes of the body
+	held    []byte // of it, not in the output buffer yet
+	framed  bool   // it has been said how the body ends
+	chunked bool
+	sniffs  bool // the Content-Type is found out from the body
+	closes  bool // the connection ends with the response
+	err     error
+	trailer []string // that the handler has announced
+}
+
+func (w *response) begin(c *conn, t *turn) {
+	w.c, w.turn, w.length = c, t, unknown
+	clear(c.header)
+	c.out = c.out[:0]
+	if c.out == nil {
+		c.out = make([]byte, 0, outSize)
+	}
+}
+
+// Header implements http.ResponseWriter.
+func (w *response) Header() http.Header { return w.c.header }
+
+// WriteHeader implements http.ResponseWriter. A 1xx, of which there may be several,
+// goes out at once.
+func (w *response) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic(fmt.Sprintf("invalid WriteHeader code %v", status))
+	}
+	if w.status != 0 {
+		w.c.l.logf("http: superfluous response.WriteHeader call")
+		return
+	}
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		w.writeFields(status, hidesLength)
+		w.c.out = append(w.c.out, "\r\n"...)
+		w.flush()
+		return
+	}
+	w.status = status
+	w.closes = w.c.l.closing() || !w.turn.body.here() || http1.HasToken(w.c.header["Connection"], "close")
+	w.setLength()
+	w.writeFields(status, w.hides())
+	if w.length != unknown && !w.sniffs || !bodyAllowed(status) {
+		w.frame(false)
+	}
+}
+
+// bodyAllowed reports whether responses of a status have bodies (RFC 9110 §6.4.1).
+func bodyAllowed(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+func (w *response) hasBody() bool {
+	return bodyAllowed(w.status) && w.turn.request.Method != http.MethodHead
+}
+
+func (w *response) setLength() {
+	values := w.c.header["Content-Length"]
+	if len(values) == 0 || values[0] == "" {
+		return
+	}
+	if n, err := strconv.ParseInt(values[0], 10, 64); err == nil && n >= 0 {
+		w.length = n
+		return
+	}
+	w.c.l.logf("http: invalid Content-Length of %q", values[0])
+	delete(w.c.header, "Content-Length")
+}
+
+// Write implements http.ResponseWriter.
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case len(p) == 0:
+		return 0, nil
+	case !bodyAllowed(w.status):
+		return 0, http.ErrBodyNotAllowed
+	}
+	if w.written += int64(len(p)); w.length != unknown && w.written > w.length {
+		return 0, http.ErrContentLength
+	}
+	if w.length == unknown && len(w.held)+len(p) <= maxHeld {
+		w.held = append(w.held, p...)
+		return len(p), nil
+	}
+	if !w.framed {
+		w.sniff(p)
+		w.frame(false)
+	}
+	w.release()
+	w.writeBody(p)
+	return len(p), w.err
+}
+
+// frame says how the body ends. Whole: what is held is all of it.
+func (w *response) frame(whole bool) {
+	w.framed = true
+	w.sniff(nil)
+	isHead := w.turn.request.Method == http.MethodHead
+	switch {
+	case w.length != unknown || !bodyAllowed(w.status): // it is among the fields, or there is none
+	case whole && !w.hasTrailer() && (!isHead || w.written > 0):
+		w.c.out = append(strconv.AppendInt(append(w.c.out, "Content-Length: "...), w.written, 10), "\r\n"...)
+	case !isHead:
+		w.chunked = true
+		w.c.out = append(w.c.out, "Transfer-Encoding: chunked\r\n"...)
+	}
+	w.c.out = append(w.c.out, "\r\n"...)
+}
+
+// release writes what was held of the body.
+func (w *response) release() {
+	if len(w.held) > 0 {
+		w.writeBody(w.held)
+		w.held = w.held[:0]
+	}
+}
+
+// sniff adds the Content-Type that is missing, from the body's beginning: what is
+// held, or p.
+func (w *response) sniff(p []byte) {
+	if len(w.held) > 0 {
+		p = w.held
+	}
+	if w.sniffs && len(p) > 0 {
+		w.c.out = append(append(append(w.c.out, "Content-Type: "...), http.DetectContentType(p)...), "\r\n"...)
+		w.sniffs = false
+	}
+}
+
+// writeBody puts bytes of the body into the buffer, or past it where they are many.
+func (w *response) writeBody(p []byte) {
+	if !w.hasBody() {
+		return
+	}
+	if w.chunked {
+		w.c.out = append(strconv.AppendInt(w.c.out, int64(len(p)), 16), "\r\n"...)
+	}
+	if len(w.c.out)+len(p) > outSize {
+		w.flush()
+		w.send(p)
+	} else {
+		w.c.out = append(w.c.out, p...)
+	}
+	if w.chunked {
+		w.c.out = append(w.c.out, "\r\n"...)
+	}
+}
+
+// Flush implements http.Flusher.
+func (w *response) Flush() { _ = w.FlushError() }
+
+// FlushError is what http.ResponseController calls.
+func (w *response) FlushError() error {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if !w.framed {
+		w.frame(false)
+	}
+	w.release()
+	w.flush()
+	return w.err
+}
+
+func (w *response) flush() {
+	if len(w.c.out) > 0 {
+		w.send(w.c.out)
+		w.c.out = w.c.out[:0]
+	}
+}
+
+func (w *response) send(p []byte) {
+	if w.err == nil {
+		_, w.err = w.c.Conn.Write(p)
+	}
+}
+
+// finish ends the response, and reports whether the connection may have another.
+func (w *response) finish() bool {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if !w.framed {
+		w.frame(true)
+	}
+	w.release()
+	if w.chunked {
+		w.c.out = append(w.c.out, "0\r\n"...)
+		w.writeTrailer()
+		w.c.out = append(w.c.out, "\r\n"...)
+	}
+	w.flush()
+	short := w.hasBody() && w.length != unknown && w.written != w.length
+	return w.err == nil && !w.closes && !short
+}
