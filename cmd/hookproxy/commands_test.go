@@ -77,6 +77,17 @@ func TestRulesThatKnowNobodyAreAMistake(t *testing.T) {
 	}
 }
 
+func TestCheckCountsMistakesInWords(t *testing.T) {
+	for source, want := range map[string]string{
+		"identity: []\nrules: [{on: FETCH, emit: a.b}]\n":                            ": 1 mistake\n",
+		"identity: []\nrules: [{on: FETCH, emit: a.b}, {on: POST /a, emmit: a.b}]\n": " mistakes\n",
+	} {
+		if _, _, stderr := runCommand(t, "check", writeRules(t, source)); !strings.Contains(stderr, want) {
+			t.Errorf("no %q in %s", want, stderr)
+		}
+	}
+}
+
 func TestCheckSaysThatAFileIsMissing(t *testing.T) {
 	if status, _, stderr := runCommand(t, "check", "no/such.yaml"); status != exitFailure || !strings.Contains(stderr, "no/such.yaml") {
 		t.Errorf("status %d: %s", status, stderr)
