@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -73,22 +72,35 @@ type instance struct {
 func start(t *testing.T, args ...string) *instance {
 	t.Helper()
 	i := launch(t, args...)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	await(t, func() (bool, string) {
+		select {
+		case <-i.exited:
+			t.Fatalf("hookproxy ended at start: %v\n%s", i.err, i.log)
+		default:
+		}
 		var state readiness
 		_, body := get(t, i.admin+"/readyz")
-		if err := json.Unmarshal([]byte(body), &state); err == nil && state.Redis == redisOK {
-			return i
+		err := json.Unmarshal([]byte(body), &state)
+		return err == nil && state.Redis == redisOK, "Redis is " + body + ":\n" + i.log.String()
+	})
+	return i
+}
+
+// await asks until it is so, where nobody tells when it is; else it fails with
+// what was seen last.
+func await(t *testing.T, ask func() (so bool, seen string)) {
+	t.Helper()
+	limit, tick := time.After(patience), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for {
+		so, seen := ask()
+		if so {
+			return
 		}
 		select {
 		case <-tick.C:
-		case <-i.exited:
-			t.Fatalf("hookproxy ended at start: %v\n%s", i.err, i.log)
-		case <-ctx.Done():
-			t.Fatalf("Redis is %s:\n%s", body, i.log)
+		case <-limit:
+			t.Fatal(seen)
 		}
 	}
 }
@@ -185,17 +197,10 @@ func (b *logBuffer) String() string {
 // awaitLog asks until the log has a text; a process tells nobody what it writes.
 func awaitLog(t *testing.T, i *instance, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !strings.Contains(i.log.String(), text) {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%q is not in the log:\n%s", text, i.log)
-		}
-	}
+	await(t, func() (bool, string) {
+		log := i.log.String()
+		return strings.Contains(log, text), fmt.Sprintf("%q is not in the log:\n%s", text, log)
+	})
 }
 
 // writeRules puts a rules file where a process can read it.

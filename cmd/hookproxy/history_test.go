@@ -47,23 +47,15 @@ func read[T any](t *testing.T, url string, enough func(T) bool) (value T) {
 
 func readAs[T any](t *testing.T, who http.Header, url string, enough func(T) bool) (value T) {
 	t.Helper()
-	limit, tick := time.After(patience), time.NewTicker(10*time.Millisecond)
-	defer tick.Stop()
-	for {
+	await(t, func() (bool, string) {
 		status, body := sendAs(t, who, "GET", url, "")
 		value = *new(T)
 		if err := json.Unmarshal([]byte(body), &value); status != http.StatusOK || err != nil {
 			t.Fatalf("%s: %d %s", url, status, body)
 		}
-		if enough(value) {
-			return value
-		}
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatalf("%s still answers %s", url, body)
-		}
-	}
+		return enough(value), url + " still answers " + body
+	})
+	return value
 }
 
 // The whole way: the receiver fails, its owner sees why, reads what it missed,

@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,22 +45,14 @@ func startJSONServer(t *testing.T) string {
 // awaitTCP asks until somebody listens; a process of another's tells nobody.
 func awaitTCP(t *testing.T, address string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	await(t, func() (bool, string) {
 		connection, err := net.Dial("tcp", address)
-		if err == nil {
-			connection.Close()
-			return
+		if err != nil {
+			return false, fmt.Sprintf("nobody listens on %s: %v", address, err)
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("nobody listens on %s: %v", address, err)
-		}
-	}
+		connection.Close()
+		return true, ""
+	})
 }
 
 func TestAnAPIThatIsNotOursGetsHooks(t *testing.T) {

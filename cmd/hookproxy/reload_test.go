@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/hookproxy/hookproxy/internal/sample"
 )
@@ -52,21 +51,11 @@ func replaceFile(t *testing.T, path, content string) {
 // awaitMetrics waits until /metrics has each of the lines.
 func awaitMetrics(t *testing.T, i *instance, lines ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	await(t, func() (bool, string) {
 		_, body := get(t, i.admin+"/metrics")
-		if !slices.ContainsFunc(lines, func(line string) bool { return !strings.Contains(body, line+"\n") }) {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("no %q in\n%s\n%s", lines, body, i.log)
-		}
-	}
+		missing := slices.ContainsFunc(lines, func(line string) bool { return !strings.Contains(body, line+"\n") })
+		return !missing, fmt.Sprintf("no %q in\n%s\n%s", lines, body, i.log)
+	})
 }
 
 func reloaded(ok, failed int) []string {

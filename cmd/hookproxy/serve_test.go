@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hookproxy/hookproxy/internal/redistest"
 	"github.com/hookproxy/hookproxy/internal/sample"
@@ -70,20 +68,10 @@ func TestSIGTERMFinishesTheRequestInFlightAndItsEvent(t *testing.T) {
 // awaitStopping waits until readiness says that the process drains.
 func awaitStopping(t *testing.T, i *instance) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if status, _ := get(t, i.admin+"/readyz"); status == http.StatusServiceUnavailable {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatal("readiness never said that the process drains")
-		}
-	}
+	await(t, func() (bool, string) {
+		status, _ := get(t, i.admin+"/readyz")
+		return status == http.StatusServiceUnavailable, "readiness never said that the process drains"
+	})
 }
 
 func TestARequestWithoutAnEndIsCutInTimeAndTold(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -284,19 +283,8 @@ func TestARecordingOutlivesAKill(t *testing.T) {
 // awaitRecorded asks until a text is in the file; a process tells nobody what it writes.
 func awaitRecorded(t *testing.T, path, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	await(t, func() (bool, string) {
 		source, err := os.ReadFile(path)
-		if err == nil && bytes.Contains(source, []byte(text)) {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%q is not in %s", text, source)
-		}
-	}
+		return err == nil && bytes.Contains(source, []byte(text)), fmt.Sprintf("%q is not in %s", text, source)
+	})
 }

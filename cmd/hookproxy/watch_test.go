@@ -2,8 +2,8 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"reflect"
@@ -137,25 +137,14 @@ func TestARedisThatFallsSilentHoldsUpNeitherProbesNorTheEnd(t *testing.T) {
 func awaitReadiness(t *testing.T, i *instance, status int, want readiness) {
 	t.Helper()
 	want.Rules = cmp.Or(want.Rules, rulesOK)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	await(t, func() (bool, string) {
 		got, body := get(t, i.admin+"/readyz")
 		var state readiness
 		if err := json.Unmarshal([]byte(body), &state); err != nil {
 			t.Fatal(err)
 		}
-		if got == status && reflect.DeepEqual(state, want) {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("/readyz answers %d %s; want %d %+v\n%s", got, body, status, want, i.log)
-		}
-	}
+		return got == status && reflect.DeepEqual(state, want), fmt.Sprintf("/readyz answers %d %s; want %d %+v\n%s", got, body, status, want, i.log)
+	})
 }
 
 func TestRefusedCredentialsAreToldAsWhatTheyAre(t *testing.T) {
