@@ -4,13 +4,19 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
-	"strings"
 
 	"github.com/oklog/ulid/v2"
 )
 
 // NewID answers a fresh event id: a ULID in lower case, so that ids sort by time.
-func NewID() string { return strings.ToLower(ulid.Make().String()) }
+func NewID() string {
+	var text [ulid.EncodedSize]byte
+	_ = ulid.Make().MarshalTextTo(text[:]) // it fails for another size only
+	for i := range text {
+		text[i] |= 'a' - 'A' // which digits have already
+	}
+	return string(text[:])
+}
 
 // ReplayID answers the id of an event whose request carried an Idempotency-Key
 // (draft-ietf-httpapi-idempotency-key-header): the same for each replay of the

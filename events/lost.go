@@ -31,9 +31,11 @@ func (e *LostError) Unwrap() error { return e.Err }
 // Publish of that batch has answered err. An error that does not say which
 // means all of them.
 func Lost(err error, place int) bool {
-	var some *LostError
-	if errors.As(err, &some) {
+	if err == nil {
+		return false
+	}
+	if some, ok := errors.AsType[*LostError](err); ok {
 		return slices.Contains(some.Lost, place)
 	}
-	return err != nil
+	return true
 }

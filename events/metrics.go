@@ -16,7 +16,7 @@ const maxParkedReasons = 20
 // Metrics are the package's counters and gauges. One value serves one
 // Publisher.
 type Metrics struct {
-	published *prometheus.CounterVec
+	published map[string]prometheus.Counter // by what took them
 	parked    *prometheus.CounterVec
 	lost      prometheus.Counter
 	dropped   prometheus.Counter
@@ -37,9 +37,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return f.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
+	published := f.NewCounterVec(prometheus.CounterOpts{Name: "hookproxy_events_published_total",
+		Help: "Events made safe, by what took them first: redis or spool."}, []string{"to"})
 	m := &Metrics{
-		published: f.NewCounterVec(prometheus.CounterOpts{Name: "hookproxy_events_published_total",
-			Help: "Events made safe, by what took them first: redis or spool."}, []string{"to"}),
+		published: map[string]prometheus.Counter{toRedis: published.WithLabelValues(toRedis), toSpool: published.WithLabelValues(toSpool)},
 		parked: f.NewCounterVec(prometheus.CounterOpts{Name: "hookproxy_events_parked_total",
 			Help: "Events made safe that cannot be routed yet, by reason."}, []string{"reason"}),
 		lost:     counter("hookproxy_events_lost_total", "Events that neither Redis nor the spool took in time."),
@@ -51,8 +52,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}}),
 		reasons: map[string]bool{},
 	}
-	m.published.WithLabelValues(toRedis)
-	m.published.WithLabelValues(toSpool)
 	m.registerGauges(f)
 	return m
 }

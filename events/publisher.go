@@ -210,7 +210,7 @@ func (p *Publisher) report(ctx context.Context, batch []Event, entries []*entry)
 			}
 			continue
 		}
-		p.metrics.published.WithLabelValues(e.to).Inc()
+		p.metrics.published[e.to].Inc()
 		if reason := batch[i].Parked; reason != "" {
 			p.metrics.parked.WithLabelValues(p.metrics.parkedReason(reason)).Inc()
 			p.log.LogAttrs(ctx, slog.LevelWarn, "event parked: it cannot be routed yet",

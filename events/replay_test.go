@@ -39,7 +39,7 @@ func TestOrderHoldsPerCallerAcrossAnOutageUnderLoad(t *testing.T) {
 				}
 			})
 		}
-		published := func(to string) float64 { return testutil.ToFloat64(p.metrics.published.WithLabelValues(to)) }
+		published := func(to string) float64 { return testutil.ToFloat64(p.metrics.published[to]) }
 		eventually(t, "events go to Redis", func() bool { return published(toRedis) > 50 })
 		s.Stop(t)
 		eventually(t, "events go to the spool", func() bool { return published(toSpool) > 500 })
@@ -104,7 +104,7 @@ func TestABusyAPIDoesNotKeepTheSpoolFromBecomingEmpty(t *testing.T) {
 		if got := ids(t, s.Client, lane0.Events()); !slices.Equal(got, numbered(1, next)) {
 			t.Errorf("the list has %v; want 1 to %d", got, next)
 		}
-		if n := testutil.ToFloat64(p.metrics.published.WithLabelValues(toRedis)); n != 1 {
+		if n := testutil.ToFloat64(p.metrics.published[toRedis]); n != 1 {
 			t.Errorf("%v events went to Redis directly; want the last one", n)
 		}
 	})

@@ -64,7 +64,7 @@ func TestTheSpoolKeepsACopyUntilReplicasHaveTheEvent(t *testing.T) {
 		t.Errorf("%d events were sent again, though the master never went", n-again)
 	}
 	// The outage ends a moment after the spool is empty; until then it takes what comes.
-	direct := func() float64 { return testutil.ToFloat64(p.metrics.published.WithLabelValues(toRedis)) }
+	direct := func() float64 { return testutil.ToFloat64(p.metrics.published[toRedis]) }
 	before, n := direct(), 0
 	eventually(t, "events go to Redis directly again", func() bool {
 		n++

@@ -21,7 +21,9 @@ type answerer interface {
 // question is who sent a request, being found out while it is forwarded.
 type question struct {
 	answerer answerer
-	answers  chan answer // one, at most
+	told     answer
+	known    bool        // told was known at once
+	answers  chan answer // one, at most; nil: nobody is being asked
 	stop     context.CancelFunc
 	pending  bool // wait has given up before there was an answer
 }
@@ -33,7 +35,7 @@ type answer struct {
 
 // questionOf takes from the exchange's request what the answer needs.
 func questionOf(x *exchange) *question {
-	return &question{answerer: x.ruling.ask(x.inbound), answers: make(chan answer, 1)}
+	return &question{answerer: x.ruling.ask(x.inbound)}
 }
 
 // startAsking answers the question from memory, or on a goroutine of its own. The
@@ -41,9 +43,10 @@ func questionOf(x *exchange) *question {
 // its event still needs a user.
 func (p *Proxy) startAsking(q *question, client context.Context) {
 	if a, known := p.recall(q); known {
-		q.answers <- a
+		q.told, q.known = a, true
 		return
 	}
+	q.answers = make(chan answer, 1)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(client))
 	q.stop = cancel
 	p.asking.Go(func() {
@@ -63,8 +66,11 @@ func (p *Proxy) recall(q *question) (a answer, known bool) {
 // now answers what is known already, and whether anything is: there is nothing
 // to wait for where nobody asked.
 func (q *question) now() (a answer, known bool) {
-	if q == nil {
+	switch {
+	case q == nil:
 		return answer{}, true
+	case q.known:
+		return q.told, true
 	}
 	select {
 	case a = <-q.answers:

@@ -71,10 +71,23 @@ type capture struct {
 	decoded  lease           // for the response without its codings
 	fetched  lease           // for what was fetched beside the exchange
 	exchange *rules.Exchange // as far as it is known
-	trailers func()          // makes the response's trailers seen, once its body has ended
+	answered *http.Response  // as the transport has it; nil until there is one
 
 	events []string // names, for the log
 	result string   // what became of them, for the log
+
+	own parts
+}
+
+// parts are what most captures point to, in the capture's own memory: so one
+// allocation does for all of them.
+type parts struct {
+	bond     detachment
+	exchange rules.Exchange
+	seen     http.Response
+	response heldBody
+	finished finished
+	event    [1]string
 }
 
 // capturing answers the capture of a matched request, or nil.
@@ -137,7 +150,8 @@ func (c *capture) newRequestLease() lease {
 func (c *capture) begin(client context.Context, p *Proxy, x *exchange) context.Context {
 	ctx := client
 	if isWrite(x.inbound.Method) {
-		ctx, c.bond = p.detached.follow(client)
+		c.bond = &c.own.bond
+		ctx = p.detached.follow(client, c.bond)
 	}
 	if c.question != nil {
 		p.startAsking(c.question, client)

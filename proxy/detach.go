@@ -36,12 +36,12 @@ type detachment struct {
 }
 
 // follow answers a context with the client's values that ends when the client
-// leaves, but for the grace.
-func (g *detachments) follow(client context.Context) (context.Context, *detachment) {
-	d := &detachment{group: g}
+// leaves, but for the grace; d is to be the bond.
+func (g *detachments) follow(client context.Context, d *detachment) context.Context {
+	d.group = g
 	d.Context.Context = context.WithoutCancel(client)
 	d.unhook = http1.AfterFunc(client, d.clientLeft)
-	return &d.Context, d
+	return &d.Context
 }
 
 func (d *detachment) clientLeft() {

@@ -34,7 +34,8 @@ type pendingFetch struct {
 // request changes it. The request waits for that, for as long as fetchFor.
 func (p *Proxy) fetchPrevious(x *exchange) {
 	c := x.capture
-	c.exchange = p.asked(x)
+	c.exchange = &c.own.exchange
+	*c.exchange = p.asked(x)
 	defer p.survive("fetch", func() {})
 	if wanted := c.match.FetchBefore(c.exchange); len(wanted) > 0 {
 		c.exchange.Previous = p.fetchAll(x.client, p.fetchesOf(x, c.match, wanted), fetchBefore, &c.fetched, c.limits.MaxBody)

@@ -21,7 +21,9 @@ type heldBody struct {
 	given    int      // how much of what was read the client has had
 	upstream io.ReadCloser
 	lease    lease
-	atEnd    func() // makes the trailers seen
+	capture  *capture // whose response it is
+
+	own reading // what reading points to
 }
 
 // holdFor is how long a captured response is held at most.
@@ -33,15 +35,17 @@ type holdFor struct {
 // hold reads the response's body as far as it may be captured, and puts itself
 // in its place.
 func (c *capture) hold(res *http.Response) *heldBody {
-	h := &heldBody{upstream: res.Body, lease: c.newLease(), atEnd: c.trailers}
+	h := &c.own.response
+	h.upstream, h.lease, h.capture = res.Body, c.newLease(), c
 	if res.ContentLength > c.limits.MaxBody {
 		h.omitted = omittedTooLarge
 	} else {
-		h.reading = newReading(res.Body, res.ContentLength, c.limits.MaxBody, &h.lease)
+		h.reading = &h.own
+		h.own.body, h.own.size, h.own.limit, h.own.lease = res.Body, res.ContentLength, c.limits.MaxBody, &h.lease
 		if isReady(res.Body) {
 			h.reading.run()
 		} else {
-			go h.reading.run() // ends with the body, or the first Read after it was let go of
+			h.reading.start()
 		}
 		h.data, h.omitted = h.reading.wait(c.holdFor)
 	}
@@ -63,7 +67,7 @@ func (h *heldBody) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	if h.reading != nil {
-		<-h.reading.ended // of a slow body, one Read is under way still
+		h.reading.join() // of a slow body, one Read is under way still
 		if n := h.give(b, h.reading.data); n > 0 {
 			return n, nil
 		}
@@ -94,7 +98,7 @@ func (h *heldBody) give(b, data []byte) int {
 // end answers err, with the trailers in place if it is the regular end.
 func (h *heldBody) end(err error) error {
 	if err == io.EOF {
-		h.atEnd()
+		h.capture.showTrailers()
 	}
 	return err
 }

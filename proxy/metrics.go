@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +37,7 @@ type Metrics struct {
 	duration       *prometheus.HistogramVec
 	matches        prometheus.Counter
 	events         *prometheus.CounterVec
+	published      func() prometheus.Counter // among events: those that have their payload
 	fetches        *prometheus.CounterVec
 	unmatched      prometheus.Counter
 	outcomeUnknown prometheus.Counter
@@ -87,6 +89,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "hookproxy_late_callers_waiting", Help: "Finished exchanges whose caller is being found out now, so that their events can be released.",
 		}),
 	}
+	m.published = sync.OnceValue(func() prometheus.Counter { return m.events.WithLabelValues(resultPublished, "") })
 	reg.MustRegister(m.requests, m.duration, m.matches, m.events, m.fetches, m.unmatched, m.outcomeUnknown, m.budget, m.detached, m.panics, m.late, m.lateWaiting)
 	return m
 }

@@ -9,8 +9,9 @@ import (
 )
 
 // reading is a response's body being read for a capture, on a goroutine of its
-// own: a body that comes to a halt must not be held for longer than patience,
-// and nothing but a second goroutine can wait for less than a Read takes.
+// own unless all of it is there: a body that comes to a halt must not be held for
+// longer than patience, and nothing but a second goroutine can wait for less than a
+// Read takes. Its first four fields say what to read; the lease pays for the memory.
 //
 // Once it is let go of, the Read under way is its last.
 type reading struct {
@@ -19,7 +20,7 @@ type reading struct {
 	limit int64
 	lease *lease
 
-	ended chan struct{} // closed after the last Read; then the fields below rest
+	ended chan struct{} // closed after the last Read; then the fields below rest; nil: they do
 
 	mu      sync.Mutex
 	data    []byte
@@ -29,16 +30,11 @@ type reading struct {
 	letGo   bool
 }
 
-// newReading prepares to read up to limit bytes, in memory that the lease pays for.
-func newReading(body io.Reader, size, limit int64, l *lease) *reading {
-	return &reading{body: body, size: size, limit: limit, lease: l, ended: make(chan struct{})}
-}
-
 // readWhole reads up to limit bytes. Where omitted is empty, data is everything
 // there was; else data is what has been read so far, and for omittedTruncated
 // err is what the reader answered.
 func readWhole(body io.Reader, size, limit int64, l *lease) (data []byte, omitted string, err error) {
-	r := newReading(body, size, limit, l)
+	r := reading{body: body, size: size, limit: limit, lease: l}
 	r.run()
 	if r.err == io.EOF {
 		return r.data, r.omitted, nil
@@ -46,9 +42,25 @@ func readWhole(body io.Reader, size, limit int64, l *lease) (data []byte, omitte
 	return r.data, r.omitted, r.err
 }
 
+// start has run read on a goroutine, which ends with the body, or with the first
+// Read after it was let go of.
+func (r *reading) start() {
+	r.ended = make(chan struct{})
+	go func() {
+		defer close(r.ended)
+		r.run()
+	}()
+}
+
+// join returns after the last Read.
+func (r *reading) join() {
+	if r.ended != nil {
+		<-r.ended
+	}
+}
+
 // run reads until the body's end or the limit, or until it was let go of.
 func (r *reading) run() {
-	defer close(r.ended)
 	for {
 		space := r.space()
 		if space == nil {
@@ -116,10 +128,8 @@ func (r *reading) reason(why string) {
 // the body. What it answers is the client's to have now; more may be there once
 // ended is closed.
 func (r *reading) wait(p holdFor) (data []byte, omitted string) {
-	select {
-	case <-r.ended: // without a timer
+	if r.ended == nil {
 		return r.data, r.omitted
-	default:
 	}
 	until := time.Now().Add(p.whole)
 	look := time.NewTimer(min(p.stall, p.whole))
@@ -142,7 +152,7 @@ func (r *reading) wait(p holdFor) (data []byte, omitted string) {
 // release gives data's memory to others. It waits for the last Read, and nothing
 // may look at data any more.
 func (r *reading) release() {
-	<-r.ended
+	r.join()
 	r.memory.Release()
 	r.data, r.memory = nil, nil
 }

@@ -45,7 +45,7 @@ func (p *Proxy) settle(x *exchange, out *http.Request, res *http.Response) (err 
 		p.metrics.events.WithLabelValues(resultSkipped, why).Inc()
 		p.aside(Aside{x.inbound, rules.Result{Skipped: why}, c.exchange})
 		if res.StatusCode != http.StatusSwitchingProtocols { // whose body is a connection
-			res.Body = trailed{res.Body, c.trailers}
+			res.Body = trailed{res.Body, c}
 		}
 		return nil
 	}
@@ -94,7 +94,8 @@ type finished struct {
 
 func (p *Proxy) finished(x *exchange, out *http.Request, res *http.Response, body *heldBody) *finished {
 	c := x.capture
-	f := &finished{x: x, exchange: c.exchange, question: c.question, time: time.Now()}
+	f := &c.own.finished
+	*f = finished{x: x, exchange: c.exchange, question: c.question, time: time.Now()}
 	sent, unsent := c.request.take(out.Header)
 	decoded, omitted := body.decoded(c, res.Header)
 	e := f.exchange
@@ -123,8 +124,8 @@ func anyEvent(results []rules.Result) bool {
 }
 
 // asked answers what rules may know of a request before it is forwarded.
-func (p *Proxy) asked(x *exchange) *rules.Exchange {
-	return &rules.Exchange{
+func (p *Proxy) asked(x *exchange) rules.Exchange {
+	return rules.Exchange{
 		Method: x.inbound.Method, Path: x.path, RawQuery: x.inbound.URL.RawQuery, BasePath: p.upstream.rawBase, Mount: x.ruling.mountOf(x.inbound.URL),
 		RequestHeader: x.inbound.Header,
 	}
@@ -133,17 +134,20 @@ func (p *Proxy) asked(x *exchange) *rules.Exchange {
 // batch is the events of one exchange that are to be published together.
 type batch struct {
 	events []events.Event
-	strict []bool // per event, whether its rule is
+	strict []int // places of those whose rule is
 }
 
 // judge answers the events that are safe after Publish has answered failed, and
 // errNotSafe where one of a strict rule is not.
 func (b batch) judge(failed error) (safe []events.Event, err error) {
+	if failed == nil {
+		return b.events, nil
+	}
 	for i, e := range b.events {
 		switch {
 		case !events.Lost(failed, i):
 			safe = append(safe, e)
-		case b.strict[i]:
+		case slices.Contains(b.strict, i):
 			err = errNotSafe
 		}
 	}
@@ -174,8 +178,10 @@ func (p *Proxy) batchOf(f *finished, results []rules.Result, c *capture) batch {
 			p.aside(Aside{f.x.inbound, result, f.exchange})
 			continue
 		}
+		if result.Rule.Strict() {
+			b.strict = append(b.strict, len(b.events))
+		}
 		b.events = append(b.events, e)
-		b.strict = append(b.strict, result.Rule.Strict())
 	}
 	return b
 }
@@ -231,7 +237,11 @@ func (p *Proxy) count(c *capture, batch []events.Event, err error) {
 		case e.Parked != "":
 			result, reason = resultParked, e.Parked
 		}
-		p.metrics.events.WithLabelValues(result, reason).Inc()
+		if result == resultPublished && reason == "" { // as nearly all are, and without a search
+			p.metrics.published().Inc()
+		} else {
+			p.metrics.events.WithLabelValues(result, reason).Inc()
+		}
 		c.note(e.Name, result)
 	}
 }
@@ -243,6 +253,9 @@ func (c *capture) note(name, result string) {
 		return
 	}
 	if name != "" && !slices.Contains(c.events, name) {
+		if c.events == nil {
+			c.events = c.own.event[:0]
+		}
 		c.events = append(c.events, name)
 	}
 	if c.result != resultLost { // which the other events of the exchange do not outweigh

@@ -10,16 +10,18 @@ import (
 // transport goes on writing to: it adds trailers when the body ends, and a
 // captured body may end on another goroutine, at any time.
 func (c *capture) apart(res *http.Response) *http.Response {
-	seen := *res
-	seen.Trailer = maps.Clone(res.Trailer)
-	c.trailers = func() { seen.Trailer = res.Trailer }
-	return &seen
+	c.answered, c.own.seen = res, *res
+	c.own.seen.Trailer = maps.Clone(res.Trailer)
+	return &c.own.seen
 }
+
+// showTrailers makes the trailers seen, once the body has ended.
+func (c *capture) showTrailers() { c.own.seen.Trailer = c.answered.Trailer }
 
 // trailed is a body that is let through as it comes, with its trailers.
 type trailed struct {
 	io.ReadCloser
-	atEnd func()
+	capture *capture
 }
 
 // Ready is the body's own.
@@ -28,7 +30,7 @@ func (t trailed) Ready() bool { return isReady(t.ReadCloser) }
 func (t trailed) Read(b []byte) (int, error) {
 	n, err := t.ReadCloser.Read(b)
 	if err == io.EOF {
-		t.atEnd()
+		t.capture.showTrailers()
 	}
 	return n, err
 }

@@ -57,19 +57,20 @@ func (m *Match) Derive(x *Exchange) []Result {
 	r := &reading{Exchange: x}
 	results := make([]Result, 0, len(m.hits))
 	for _, h := range m.hits {
-		results = append(results, scene{reading: r, hit: h}.results()...)
+		results = scene{reading: r, hit: h}.results(results)
 	}
 	return results
 }
 
-func (sc scene) results() []Result {
+// results adds its own to those of the rules before it.
+func (sc scene) results(to []Result) []Result {
 	if reason := sc.skip(); reason != "" {
-		return []Result{{Rule: sc.rule, Skipped: reason}}
+		return append(to, Result{Rule: sc.rule, Skipped: reason})
 	}
 	if sc.rule.options.each != nil {
-		return sc.items()
+		return append(to, sc.items()...)
 	}
-	return []Result{sc.result(0)}
+	return append(to, sc.result(0))
 }
 
 // skip answers why the exchange as a whole is no event.

@@ -48,10 +48,12 @@ type Exchange struct {
 // reading is an exchange whose parts are parsed when first asked for.
 type reading struct {
 	*Exchange
-	request, response *body
-	query             url.Values
-	found             map[string]value // of sources that all items share, by their text
-	rendered          int              // bytes of payloads so far
+	request  *body
+	response body
+	answered bool // response is what responseBody answers
+	query    url.Values
+	found    map[string]value // of sources that all items share, by their text
+	rendered int              // bytes of payloads so far
 }
 
 // maxRendered bounds the payloads that one exchange makes, in bytes: with each
@@ -76,17 +78,16 @@ func (r *reading) requestBody() *body {
 }
 
 func (r *reading) responseBody() *body {
-	if r.response == nil {
-		b := body{omitted: r.ResponseOmitted}
-		switch {
+	if !r.answered {
+		r.answered = true
+		switch r.response.omitted = r.ResponseOmitted; {
 		case r.Status == http.StatusNoContent || r.Status == http.StatusResetContent:
-			b = body{omitted: OmittedNoContent} // whatever follows is not content (RFC 9110 §15.3.5)
-		case b.omitted == "":
-			b = readBody(r.ResponseHeader, r.ResponseBody)
+			r.response.omitted = OmittedNoContent // whatever follows is not content (RFC 9110 §15.3.5)
+		case r.response.omitted == "":
+			r.response = readBody(r.ResponseHeader, r.ResponseBody)
 		}
-		r.response = &b
 	}
-	return r.response
+	return &r.response
 }
 
 // value is what stands at a source. json does not exist where nothing does, or

@@ -10,6 +10,8 @@ type Match struct {
 	hits        []hit
 	credentials []string
 	parameters  []string
+
+	only [1]hit // which most have, in no memory of its own
 }
 
 // hit is one rule with what the path says for its parameters.
@@ -35,9 +37,10 @@ func (f *File) Match(method, escapedPath string) *Match {
 		return nil
 	}
 	slices.SortFunc(c.found, func(a, b *Rule) int { return cmp.Compare(a.order, b.order) })
-	m := &Match{hits: make([]hit, len(c.found)), credentials: f.credentials, parameters: f.parameters}
-	for i, rule := range c.found {
-		m.hits[i] = hit{rule, rule.template.capture(c), suffix}
+	m := &Match{credentials: f.credentials, parameters: f.parameters}
+	m.hits = m.only[:0]
+	for _, rule := range c.found {
+		m.hits = append(m.hits, hit{rule, rule.template.capture(c), suffix})
 	}
 	return m
 }

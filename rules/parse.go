@@ -45,6 +45,9 @@ func Parse(name string, source []byte) (*File, error) {
 	if len(p.mistakes) > 0 {
 		return nil, p.mistakes.sorted()
 	}
+	for _, rule := range file.Rules {
+		rule.options.noteReads()
+	}
 	file.index = newIndex(file.Rules)
 	file.credentials, file.parameters = credentials(file.Identity), parameters(file.Identity)
 	file.literals, file.Observing = literalsOf(file.Rules), p.observing

@@ -55,6 +55,7 @@ type options struct {
 	strict   bool     // guarantee: strict
 	observed bool     // mode: observe
 	same     string   // status, when, user, each and mode as written, to find duplicates
+	kinds    int      // a bit for each kind of source that is read
 }
 
 // sources answers everything that the options read.
@@ -75,8 +76,13 @@ func (o *options) sources() []source {
 	return all
 }
 
-func (o *options) reads(kind sourceKind) bool {
-	return slices.ContainsFunc(o.sources(), func(s source) bool { return s.kind == kind })
+func (o *options) reads(kind sourceKind) bool { return o.kinds&(1<<kind) != 0 }
+
+// noteReads makes reads true: each exchange asks it several times.
+func (o *options) noteReads() {
+	for _, s := range o.sources() {
+		o.kinds |= 1 << s.kind
+	}
 }
 
 // wants reports whether an answer with the status can be the rule's event.
