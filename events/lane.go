@@ -48,6 +48,8 @@ type lane struct {
 	turn sync.Mutex
 	// unsure: events may stand on the list without a token.
 	unsure atomic.Bool
+	// backlog: the list was not empty before the last elements came.
+	backlog atomic.Bool
 	// outage is why Redis is not tried at present; nil: it is.
 	outage atomic.Pointer[error]
 	// behind has a token while replay may have something to do.

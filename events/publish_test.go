@@ -311,6 +311,9 @@ func TestManyEventsAtOnceWakeAWorkerToo(t *testing.T) {
 		if woken() {
 			t.Error("somebody was woken for a list that is not empty")
 		}
+		if publish(t, p, "20.5"); woken() {
+			t.Error("somebody was woken for one event behind others")
+		}
 		if n := s.Client.Del(t.Context(), lane0.Events()).Val(); n != 1 {
 			t.Fatal("there was no list")
 		}
@@ -325,6 +328,10 @@ func TestManyEventsAtOnceWakeAWorkerToo(t *testing.T) {
 		}
 		if got := ids(t, s.Client, lane0.Events()); !slices.Equal(got, numbered(21, 40)) {
 			t.Errorf("the list has %v", got)
+		}
+		s.Client.Del(t.Context(), lane0.Events())
+		if publish(t, p, "41"); !woken() {
+			t.Error("nobody was woken for one event on a list that had become empty")
 		}
 	})
 }

@@ -64,7 +64,7 @@ func (l *lane) pushWithin(deadline time.Duration, elements []element) error {
 }
 
 func (l *lane) push(ctx context.Context, elements []element) (dropped int, err error) {
-	if l.replicas == 0 && len(elements) >= plainFrom && !slices.ContainsFunc(elements, isParked) {
+	if l.replicas == 0 && (len(elements) >= plainFrom || l.backlog.Load()) && len(elements) > 0 && !slices.ContainsFunc(elements, isParked) {
 		return 0, l.pushPlain(ctx, elements)
 	}
 	if l.replicas == 0 {
@@ -80,9 +80,10 @@ func (l *lane) push(ctx context.Context, elements []element) (dropped int, err e
 func isParked(e element) bool { return e.parked }
 
 // plainFrom is how many elements are worth a second command, should it take one.
+// Where others stand before them, it will not.
 const plainFrom = 4
 
-// pushPlain is push for many elements, all for events. To a script each is a
+// pushPlain is push for elements that are all for events. To a script each is a
 // string to be made first, and that costs Redis more than the rest of a publish.
 //
 // A worker has to be woken where the list was empty. Else the token stands there,
@@ -99,7 +100,8 @@ func (l *lane) pushPlain(ctx context.Context, elements []element) error {
 		l.unsure.Store(true)
 		return err
 	}
-	if l.unsure.Swap(false) || length == int64(len(values)) {
+	l.backlog.Store(length > int64(len(values)))
+	if l.unsure.Swap(false) || !l.backlog.Load() {
 		if err := wakeScript.Run(ctx, l.client, l.at).Err(); err != nil && !errors.Is(err, redis.Nil) {
 			l.unsure.Store(true)
 			l.log.Debug("no worker was woken", "error", err)
