@@ -20,6 +20,7 @@ const maxCall = 256 << 10
 type system struct {
 	raw     syscall.RawConn
 	in, out transfer
+	asking  asking
 }
 
 // transfer is one direction.
@@ -40,6 +41,7 @@ func newConn(tcp *net.TCPConn) *Conn {
 	c := &Conn{Conn: tcp, system: system{raw: raw}}
 	c.in.number, c.out.number = syscall.SYS_READ, syscall.SYS_WRITE
 	c.in.try, c.out.try = c.in.once, c.out.once // made here, that calls need not allocate
+	c.asking.try, c.asking.look = c.askOnce, c.lookOnce
 	return c
 }
 
@@ -69,6 +71,11 @@ func (t *transfer) move(wait func(func(uintptr) bool) error, b []byte) (int, err
 	if err != nil {
 		return 0, err
 	}
+	return t.moved()
+}
+
+// moved is what the last call did.
+func (t *transfer) moved() (int, error) {
 	if t.errno != 0 {
 		return 0, os.NewSyscallError(t.name(), t.errno)
 	}
@@ -86,10 +93,18 @@ func (t *transfer) name() string {
 func (c *Conn) Read(b []byte) (int, error) {
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
+	return c.read(b)
+}
+
+func (c *Conn) read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	n, err := c.in.move(c.raw.Read, b)
+	return c.got(c.in.move(c.raw.Read, b))
+}
+
+// got says of what was read as net says it.
+func (c *Conn) got(n int, err error) (int, error) {
 	if err != nil {
 		return 0, c.failed("read", err)
 	}
@@ -103,6 +118,10 @@ func (c *Conn) Read(b []byte) (int, error) {
 func (c *Conn) Write(b []byte) (int, error) {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
+	return c.write(b)
+}
+
+func (c *Conn) write(b []byte) (int, error) {
 	written := 0
 	for written < len(b) {
 		n, err := c.out.move(c.raw.Write, b[written:])
