@@ -44,6 +44,17 @@ func (c *exchangeContext) AfterFunc(f func()) (stop func() bool) {
 	return http1.AfterFunc(c.Context, f)
 }
 
+// Watch implements http1.Watched, where the context within does.
+func (c *exchangeContext) Watch(w http1.Watcher) bool {
+	watched, ok := c.Context.(http1.Watched)
+	return ok && watched.Watch(w)
+}
+
+// Unwatch implements http1.Watched.
+func (c *exchangeContext) Unwatch(w http1.Watcher) bool {
+	return c.Context.(http1.Watched).Unwatch(w) // which Watch has asked
+}
+
 // relay sends the request to the upstream and its response to the client.
 //
 // It panics with http.ErrAbortHandler where the response breaks off in the

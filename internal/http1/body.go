@@ -2,7 +2,6 @@ package http1
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -106,7 +105,7 @@ func (b *chunkedBody) readTrailer() error {
 	if err != nil || len(block) <= 2 {
 		return err
 	}
-	trailer, err := parseFields(string(block), bytes.Count(block, []byte{'\n'}))
+	trailer, err := parseFields(string(block))
 	if err != nil {
 		return err
 	}

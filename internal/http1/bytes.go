@@ -1,7 +1,5 @@
 package http1
 
-import "strings"
-
 // What bytes may stand where (RFC 9110 §5.5, §5.6.2; RFC 3986 §3.2.2).
 
 const (
@@ -9,6 +7,8 @@ const (
 	valueByte
 	hostByte
 	targetByte
+	lowerByte
+	upperByte
 )
 
 var kinds = func() (kinds [256]byte) {
@@ -26,6 +26,12 @@ var kinds = func() (kinds [256]byte) {
 		if c > ' ' && c != 0x7f {
 			kinds[c] |= targetByte
 		}
+		if 'a' <= c && c <= 'z' {
+			kinds[c] |= lowerByte
+		}
+		if 'A' <= c && c <= 'Z' {
+			kinds[c] |= upperByte
+		}
 	}
 	return kinds
 }()
@@ -39,13 +45,40 @@ func all(s string, kind byte) bool {
 	return true
 }
 
-func isToken(s string) bool      { return s != "" && all(s, tokenByte) }
-func isFieldValue(s string) bool { return all(s, valueByte) }
-func isHost(s string) bool       { return s != "" && all(s, hostByte) }
-func isTarget(s string) bool     { return all(s, targetByte) }
+func isToken(s string) bool  { return s != "" && all(s, tokenByte) }
+func isHost(s string) bool   { return s != "" && all(s, hostByte) }
+func isTarget(s string) bool { return all(s, targetByte) }
+
+func isFieldValue(s string) bool {
+	for ; len(s) >= 8; s = s[8:] {
+		if hasControl(s) && !all(s[:8], valueByte) {
+			return false
+		}
+	}
+	return all(s, valueByte)
+}
+
+// hasControl reports whether a control character is among the first eight bytes.
+func hasControl(s string) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	b := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	deleted := b ^ ones*0x7f // a DEL is a zero here
+	return ((b-ones*0x20)&^b|(deleted-ones)&^deleted)&highs != 0
+}
 
 // trim removes optional whitespace (RFC 9110 §5.6.3).
-func trim(s string) string { return strings.Trim(s, " \t") }
+func trim(s string) string {
+	for s != "" && isBlank(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isBlank(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 // IsToken reports whether s may be a method or a field's name (RFC 9110 §5.6.2).
 func IsToken(s string) bool { return isToken(s) }

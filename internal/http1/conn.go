@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"net/url"
 	"syscall"
@@ -32,26 +33,45 @@ type conn struct {
 	net.Conn
 	place place
 	r     *bufio.Reader
-	w     *bufio.Writer // for heads; a large body goes past it
-	// raw is the socket, nil where there is none to look at; look and quiet are
-	// its liveness check's.
-	raw   syscall.RawConn
-	look  func(fd uintptr) bool
-	quiet bool
-	cut   func() // closes it; kept, so that a turn need not make it
+	// asker is the connection, and looker the socket, where they can do more than
+	// net's: else nil. raw is the socket then, nil where there is none to look at;
+	// look and quiet are its liveness check's.
+	asker  asker
+	looker looker
+	raw    syscall.RawConn
+	look   func(fd uintptr) bool
+	quiet  bool
+	cut    func() // closes it; kept, so that a turn need not make it
 
-	reused    bool // it has had a turn before
-	wrote     bool // a byte of this turn's request was written
-	read      bool // a byte of this turn's response was read
+	reused    bool  // it has had a turn before
+	asking    *turn // whose request goes out with the next read
+	spoke     bool  // or did not: there was something to read, or the end
+	wrote     bool  // a byte of this turn's request was written
+	read      bool  // a byte of this turn's response was read
 	idleSince time.Time
 	scratch   []byte // for the head being read
-	names     []string
 }
+
+// asker is a connection that looks whether it is quiet, sends a request and reads
+// the beginning of the response in one; internal/socket says how.
+type asker interface {
+	Ask(question, b []byte) (n int, sent bool, err error)
+}
+
+// looker is a socket that says whether it is quiet.
+type looker interface{ Quiet() bool }
+
+// errSpoke never leaves the package: another connection is taken.
+var errSpoke = errors.New("http1: the connection was not quiet")
 
 func newConn(c, socket net.Conn, p place) *conn {
 	made := &conn{Conn: c, place: p}
-	made.r, made.w = bufio.NewReader((*connReader)(made)), bufio.NewWriter((*connWriter)(made))
+	made.r = bufio.NewReader((*connReader)(made))
 	made.cut = func() { _ = c.Close() } // nobody is left to care
+	made.asker, _ = c.(asker)
+	if made.looker, _ = socket.(looker); made.looker != nil {
+		return made
+	}
 	if s, ok := socket.(syscall.Conn); ok {
 		made.raw, _ = s.SyscallConn() // nil where it cannot be looked at
 		made.look = made.lookAt
@@ -59,23 +79,24 @@ func newConn(c, socket net.Conn, p place) *conn {
 	return made
 }
 
-// connReader and connWriter note that something has gone over the wire.
-type (
-	connReader conn
-	connWriter conn
-)
+// connReader sends the request where that is the first read's, and notes that
+// something has come.
+type connReader conn
 
-func (c *connReader) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+func (c *connReader) Read(b []byte) (n int, err error) {
+	if x := c.asking; x != nil {
+		c.asking = nil
+		n, err = x.ask(b)
+	} else {
+		n, err = c.Conn.Read(b)
+	}
 	c.read = c.read || n > 0
 	return n, err
 }
 
-func (c *connWriter) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.wrote = c.wrote || n > 0
-	return n, err
-}
+// asks reports whether a request goes out with the first read of its response.
+// Not the first of a connection: that one need not be quiet.
+func (c *conn) asks(o *outgoing) bool { return c.asker != nil && c.reused && !o.streams }
 
 // isQuiet reports whether an idle connection is fit for a request: the upstream
 // has neither closed it nor said anything that nobody asked for. It takes one
@@ -86,6 +107,9 @@ func (c *connWriter) Write(b []byte) (int, error) {
 func (c *conn) isQuiet() bool {
 	if c.r.Buffered() > 0 {
 		return false
+	}
+	if c.looker != nil {
+		return c.looker.Quiet()
 	}
 	if c.raw == nil {
 		return true

@@ -25,26 +25,58 @@ var (
 // head is a response's status line and fields.
 type head struct {
 	status int
-	reason string // as the upstream put it, without the code
+	text   string // the code and the reason, as the upstream put it
 	minor  int    // of the version: HTTP/1.0 or HTTP/1.1
 	header http.Header
 	size   int
 }
 
-// readHead reads a response's head of at most limit bytes. It answers io.EOF
-// where there is not one byte of it, and scratch, grown as was needed.
-func readHead(r *bufio.Reader, scratch []byte, limit int) (*head, []byte, error) {
+// read reads a response's head of at most limit bytes. It answers io.EOF where
+// there is not one byte of it, and scratch, grown as was needed.
+func (h *head) read(r *bufio.Reader, scratch []byte, limit int) ([]byte, error) {
+	if _, err := r.Peek(1); err != nil {
+		return scratch, err
+	}
+	there, _ := r.Peek(r.Buffered())
+	if size := blockSize(there); size > 0 && size <= limit {
+		err := h.parse(there[:size])
+		_, _ = r.Discard(size) // it has been peeked at
+		return scratch, err
+	}
 	block, err := readBlock(r, scratch[:0], limit, 1)
-	if err != nil {
-		return nil, block, err
+	if err == nil {
+		err = h.parse(block)
 	}
+	return block, err
+}
+
+// blockSize answers how long the lines up to the first empty one are, or 0 where
+// that is not there, or nothing is before it.
+func blockSize(b []byte) int {
+	for at := 0; ; {
+		end := bytes.IndexByte(b[at:], '\n')
+		if end < 0 {
+			return 0
+		}
+		if end == 0 || end == 1 && b[at] == '\r' {
+			if at == 0 {
+				return 0
+			}
+			return at + end + 1
+		}
+		at += end + 1
+	}
+}
+
+func (h *head) parse(block []byte) error {
 	line, fields, _ := strings.Cut(string(block), "\n")
-	h := &head{size: len(block)}
+	h.size = len(block)
 	if err := h.parseStatus(strings.TrimSuffix(line, "\r")); err != nil {
-		return nil, block, err
+		return err
 	}
-	h.header, err = parseFields(fields, bytes.Count(block, []byte{'\n'}))
-	return h, block, err
+	var err error
+	h.header, err = parseFields(fields)
+	return err
 }
 
 // readBlock reads lines to an empty one, which is not the first of those that
@@ -92,13 +124,16 @@ func (h *head) parseStatus(line string) error {
 	if h.minor > 1 || h.status < 100 || len(line) > 12 && line[12] != ' ' {
 		return errStatusLine
 	}
-	h.reason = strings.TrimPrefix(line[12:], " ")
+	if h.text = line[9:]; len(h.text) == 3 {
+		h.text += " " // as net/http has it
+	}
 	return nil
 }
 
-// parseFields reads fields up to the empty line that ends them: about count.
-func parseFields(text string, count int) (http.Header, error) {
-	count = min(count, 64) // the rest of a strange response is worth no memory in advance
+// parseFields reads fields up to the empty line that ends them.
+func parseFields(text string) (http.Header, error) {
+	count := strings.Count(text, "\n") - 1 // without the empty line
+	count = max(min(count, 64), 0)         // the rest of a strange response is worth no memory in advance
 	header := make(http.Header, count)
 	values := make([]string, 0, count)
 	last := ""
@@ -108,11 +143,8 @@ func parseFields(text string, count int) (http.Header, error) {
 		if line == "" {
 			return header, nil
 		}
-		if !isFieldValue(line) {
-			return nil, errField
-		}
-		if line[0] == ' ' || line[0] == '\t' {
-			if last == "" {
+		if isBlank(line[0]) {
+			if last == "" || !isFieldValue(line) {
 				return nil, errField
 			}
 			of := header[last]
@@ -136,17 +168,42 @@ func parseFields(text string, count int) (http.Header, error) {
 // parseField takes whitespace before the colon away, as RFC 9112 §5.1 asks of
 // proxies, but not where the field says how long the message is.
 func parseField(line string) (name, value string, err error) {
-	colon := strings.IndexByte(line, ':')
-	if colon < 0 {
+	end, canonical := fieldName(line)
+	colon := end
+	for colon < len(line) && isBlank(line[colon]) {
+		colon++
+	}
+	if end == 0 || colon == len(line) || line[colon] != ':' {
 		return "", "", errField
 	}
-	plain := strings.TrimRight(line[:colon], " \t")
-	if !isToken(plain) {
+	name, value = line[:end], trim(line[colon+1:])
+	if !isFieldValue(value) {
 		return "", "", errField
 	}
-	name = textproto.CanonicalMIMEHeaderKey(plain)
-	if len(plain) != colon && framing(name) {
+	if !canonical {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+	}
+	if end != colon && framing(name) {
 		return "", "", fmt.Errorf("%w: whitespace before a colon", errField)
 	}
-	return name, trim(line[colon+1:]), nil
+	return name, value, nil
+}
+
+// fieldName answers where the token ends that a line begins with, and whether it
+// is spelt as http.Header has it.
+func fieldName(line string) (end int, canonical bool) {
+	canonical = true
+	other := byte(lowerByte) // the case that the next letter should not have
+	for end < len(line) {
+		kind := kinds[line[end]]
+		if kind&tokenByte == 0 {
+			break
+		}
+		canonical = canonical && kind&other == 0
+		if other = upperByte; line[end] == '-' {
+			other = lowerByte
+		}
+		end++
+	}
+	return end, canonical
 }

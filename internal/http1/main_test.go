@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/hookproxy/hookproxy/internal/socket"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -91,12 +93,33 @@ func takes(r *bufio.Reader) bool {
 
 const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-// newTransport is closed before the servers are.
+// newTransport is closed before the servers are. Its connections can be asked.
 func newTransport(t testing.TB) *Transport {
 	t.Helper()
-	made := &Transport{DialContext: new(net.Dialer).DialContext, MaxIdleConnsPerHost: 10, ExpectContinueTimeout: patience}
+	made := &Transport{DialContext: dialFaster, MaxIdleConnsPerHost: 10, ExpectContinueTimeout: patience}
 	t.Cleanup(made.CloseIdleConnections)
 	return made
+}
+
+func dialFaster(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return socket.Faster(conn), nil
+}
+
+// overConns runs a test on connections that can be asked, and on net's. It makes
+// its transport when its server is there, or would close it too late.
+func overConns(t *testing.T, test func(t *testing.T, transport func() *Transport)) {
+	t.Run("faster", func(t *testing.T) { test(t, func() *Transport { return newTransport(t) }) })
+	t.Run("net's", func(t *testing.T) {
+		test(t, func() *Transport {
+			made := newTransport(t)
+			made.DialContext = new(net.Dialer).DialContext
+			return made
+		})
+	})
 }
 
 func request(t testing.TB, method, url string, body io.Reader) *http.Request {

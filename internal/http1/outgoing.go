@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 )
 
 // maxInline is the largest body that goes out with the head, in one write on the
@@ -21,17 +20,18 @@ const unknown = -1
 type outgoing struct {
 	r      *http.Request
 	length int64 // of the body; 0 for none, or unknown
-	// first is what has been read of the body already.
-	first  []byte
-	buffer *[maxInline]byte // that first is in
+	// message is what goes out at once: the head, and what has been read of the
+	// body already. Nil: all is over.
+	message *message
+	ahead   int64 // how much of the body that is
 	// streams: there is more of the body, which a second goroutine sends. It
 	// then owns the body.
 	streams bool
 	waits   bool // for a 100 first
 	sent    bool // that goroutine has begun
-}
 
-var inlineBuffers = sync.Pool{New: func() any { return new([maxInline]byte) }}
+	turn turn // the first, which mostly is the only one
+}
 
 // newOutgoing refuses a request that would be another on the wire, and reads a
 // small body as far as it comes in one Read.
@@ -43,6 +43,11 @@ func newOutgoing(r *http.Request) (*outgoing, error) {
 		return nil, err
 	}
 	o := &outgoing{r: r, length: lengthOf(r)}
+	o.message = messages.Get().(*message)
+	if err := o.message.writeHead(r, o.length); err != nil {
+		o.over()
+		return nil, err
+	}
 	if o.length == 0 {
 		closeBody(r)
 		return o, nil
@@ -52,10 +57,8 @@ func newOutgoing(r *http.Request) (*outgoing, error) {
 	if o.length == unknown || o.length > maxInline || o.waits {
 		return o, nil
 	}
-	o.buffer = inlineBuffers.Get().(*[maxInline]byte)
-	n, err := r.Body.Read(o.buffer[:o.length])
-	o.first = o.buffer[:n]
-	if int64(n) == o.length {
+	n, err := o.message.readFrom(r.Body, int(o.length))
+	if o.ahead = int64(n); o.ahead == o.length {
 		o.streams = false
 		closeBody(r)
 		return o, nil
@@ -135,14 +138,14 @@ func (o *outgoing) end() {
 	if !o.sent {
 		closeBody(o.r)
 	}
-	o.written()
+	o.over()
 }
 
-// written lets go of what was read of the body.
-func (o *outgoing) written() {
-	if o.buffer != nil {
-		inlineBuffers.Put(o.buffer)
-		o.buffer, o.first = nil, nil
+// over lets go of the message, when nobody will send it again.
+func (o *outgoing) over() {
+	if o.message != nil {
+		o.message.free()
+		o.message = nil
 	}
 }
 
@@ -152,7 +155,8 @@ func closeBody(r *http.Request) {
 	}
 }
 
-// check refuses what could be read as something else than one request.
+// check refuses what could be read as something else than one request. Of the
+// fields writeHead does.
 func check(r *http.Request) error {
 	switch {
 	case r.URL == nil || r.URL.Scheme != "http" && r.URL.Scheme != "https" || r.URL.Host == "":
@@ -163,16 +167,6 @@ func check(r *http.Request) error {
 		return errors.New("http1: invalid Host")
 	case !isTarget(r.URL.Opaque) || !isTarget(r.URL.RawQuery):
 		return errors.New("http1: invalid request target")
-	}
-	for name, values := range r.Header {
-		if !isToken(name) {
-			return errors.New("http1: invalid header name")
-		}
-		for _, value := range values {
-			if !isFieldValue(value) {
-				return errors.New("http1: invalid value of header " + name)
-			}
-		}
 	}
 	return nil
 }

@@ -15,18 +15,9 @@ type pool struct {
 	timer *time.Timer       // runs while there are any that age
 }
 
-// take answers a connection that is fit for a request, or nil.
+// take answers the connection to a place that was used last, or nil. Nobody has
+// looked whether it is fit for a request.
 func (p *pool) take(at place) *conn {
-	for {
-		c := p.pop(at)
-		if c == nil || c.isQuiet() {
-			return c
-		}
-		_ = c.Close() // it was of no use any more
-	}
-}
-
-func (p *pool) pop(at place) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	conns := p.conns[at]

@@ -42,22 +42,22 @@ func (x *turn) receive() (*http.Response, error) {
 }
 
 func (x *turn) readHead() (*head, error) {
-	h, scratch, err := readHead(x.c.r, x.c.scratch, x.t.maxHeaderBytes())
+	x.head = head{}
+	scratch, err := x.head.read(x.c.r, x.c.scratch, x.t.maxHeaderBytes())
 	if cap(scratch) <= copySize { // one huge head shall not stay in memory
 		x.c.scratch = scratch
 	}
 	if err != nil {
 		return nil, fmt.Errorf("http1: read response: %w", err)
 	}
-	return h, nil
+	return &x.head, nil
 }
 
 // respond makes the response, whose body reads on from the connection.
 func (x *turn) respond(h *head) (*http.Response, error) {
-	res := &http.Response{
-		Status: strconv.Itoa(h.status) + " " + h.reason, StatusCode: h.status,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: h.minor, Header: h.header, Request: x.o.r,
-	}
+	res := &x.response
+	res.Status, res.StatusCode, res.Header, res.Request = h.text, h.status, h.header, x.o.r
+	res.Proto, res.ProtoMajor, res.ProtoMinor = "HTTP/1.1", 1, h.minor
 	if h.minor == 0 {
 		res.Proto = "HTTP/1.0"
 	}
@@ -72,7 +72,6 @@ func (x *turn) respond(h *head) (*http.Response, error) {
 		res.Close = true
 		x.spoilt.Store(true)
 	}
-	delete(h.header, "Transfer-Encoding")
 	res.ContentLength = length.said
 	if length.chunked {
 		res.TransferEncoding = []string{"chunked"}
@@ -83,16 +82,20 @@ func (x *turn) respond(h *head) (*http.Response, error) {
 }
 
 func (x *turn) setBody(res *http.Response, length length) {
-	switch {
-	case length.none:
+	if length.none {
 		x.received(true)
 		res.Body = http.NoBody
+		return
+	}
+	x.body.x, res.Body = x, &x.body
+	switch {
 	case length.chunked:
-		res.Body = &body{x: x, in: &chunkedBody{httputil.NewChunkedReader(x.c.r), x, res}}
+		x.body.in = &chunkedBody{httputil.NewChunkedReader(x.c.r), x, res}
 	case length.said >= 0:
-		res.Body = &body{x: x, in: &lengthBody{x.c.r, length.said}}
+		x.rest = lengthBody{x.c.r, length.said}
+		x.body.in = &x.rest
 	default:
-		res.Body = &body{x: x, in: x.c.r}
+		x.body.in = x.c.r
 	}
 }
 
@@ -113,13 +116,16 @@ func frame(h *head, method string) (length, error) {
 			return l, errFraming
 		}
 		l.chunked = true
+		delete(h.header, "Transfer-Encoding")
 	}
 	if values := h.header["Content-Length"]; values != nil {
 		n, ok := oneLength(values)
 		if !ok || l.chunked {
 			return l, errFraming
 		}
-		h.header["Content-Length"] = values[:1]
+		if len(values) > 1 {
+			h.header["Content-Length"] = values[:1]
+		}
 		l.said = n
 	}
 	switch {

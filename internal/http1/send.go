@@ -1,12 +1,11 @@
 package http1
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -15,14 +14,17 @@ import (
 // send writes the head, and the body or what there is of it. The rest of a body
 // goes out beside the reading of the response.
 func (x *turn) send() error {
-	x.c.writeHead(x.o)
-	_, _ = x.c.w.Write(x.o.first) // Flush answers the same error
-	if err := x.c.w.Flush(); err != nil {
-		return fmt.Errorf("http1: write request: %w", err)
+	if x.c.asks(x.o) {
+		x.startClock()
+		x.c.asking = x
+		return nil
+	}
+	n, err := x.c.Conn.Write(x.o.message.bytes)
+	x.c.wrote = n > 0
+	if err != nil {
+		return unsent(err)
 	}
 	x.wroteHeaders()
-	left := x.o.length - int64(len(x.o.first))
-	x.o.written() // nothing that has gone out is sent again
 	if !x.o.streams {
 		x.startClock()
 		return nil
@@ -32,107 +34,38 @@ func (x *turn) send() error {
 	}
 	x.o.sent = true
 	x.directions.Add(1)
-	go x.sendBody(left) // ends with the body, the connection, or the context that cuts it
+	go x.sendBody(x.o.length - x.o.ahead) // ends with the body, the connection, or the context that cuts it
 	return nil
 }
 
-// writeHead writes the request's head in the order of its names, so that the
-// same request looks the same each time.
-func (c *conn) writeHead(o *outgoing) {
-	w, r := c.w, o.r
-	writeLine(w, r)
-	writeField(w, "Host", hostOf(r))
-	names := c.names[:0]
-	for name := range r.Header {
-		if !framing(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		for _, value := range r.Header[name] {
-			if name != "User-Agent" || value != "" { // which is how net/http's callers say that there is none
-				writeField(w, name, trim(value))
-			}
-		}
-	}
-	c.names = names
-	if r.Close {
-		writeField(w, "Connection", "close")
-	}
-	writeFraming(w, o)
-	_, _ = w.WriteString("\r\n")
-}
+func unsent(err error) error { return fmt.Errorf("http1: write request: %w", err) }
 
-// framing tells the fields that the client writes of its own.
-func framing(name string) bool {
-	switch name {
-	case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
-		return true
-	}
-	return false
-}
-
-func writeLine(w *bufio.Writer, r *http.Request) {
-	method := r.Method
-	if method == "" {
-		method = http.MethodGet
-	}
-	_, _ = w.WriteString(method)
-	_ = w.WriteByte(' ')
-	target := r.URL.Opaque
-	if target == "" {
-		target = r.URL.EscapedPath()
-	}
+// ask sends a request along with the first read of its response, unless the
+// connection turns out to be unfit for one.
+func (x *turn) ask(b []byte) (int, error) {
+	c := x.c
+	n, sent, err := c.asker.Ask(x.o.message.bytes, b)
+	c.wrote = sent
 	switch {
-	case target == "":
-		_ = w.WriteByte('/')
-	case r.URL.Opaque != "" && len(target) > 1 && target[:2] == "//":
-		_, _ = w.WriteString(r.URL.Scheme + ":")
+	case !sent && err == nil:
+		c.spoke = true
+		return 0, errSpoke
+	case err != nil && x.failedToSend(err):
+	case sent:
+		x.wroteHeaders()
 	}
-	_, _ = w.WriteString(target)
-	if r.URL.ForceQuery || r.URL.RawQuery != "" {
-		_ = w.WriteByte('?')
-		_, _ = w.WriteString(r.URL.RawQuery)
-	}
-	_, _ = w.WriteString(" HTTP/1.1\r\n")
+	return n, err
 }
 
-func writeField(w *bufio.Writer, name, value string) {
-	_, _ = w.WriteString(name)
-	_, _ = w.WriteString(": ")
-	_, _ = w.WriteString(value)
-	_, _ = w.WriteString("\r\n")
-}
-
-// writeFraming says how long the body is. A method that usually has one says so
-// even where it has none (RFC 9110 §8.6).
-func writeFraming(w *bufio.Writer, o *outgoing) {
-	switch {
-	case o.length == unknown:
-		writeField(w, "Transfer-Encoding", "chunked")
-		for _, name := range trailerNames(o.r.Trailer) {
-			writeField(w, "Trailer", name)
-		}
-	case o.length > 0:
-		var digits [20]byte
-		_, _ = w.WriteString("Content-Length: ")
-		_, _ = w.Write(strconv.AppendInt(digits[:0], o.length, 10))
-		_, _ = w.WriteString("\r\n")
-	case o.r.Method == http.MethodPost || o.r.Method == http.MethodPut || o.r.Method == http.MethodPatch:
-		writeField(w, "Content-Length", "0")
+// failedToSend reports whether an error is of writing, and remembers it if so.
+func (x *turn) failedToSend(err error) bool {
+	var operation *net.OpError
+	if !errors.As(err, &operation) || operation.Op != "write" {
+		return false
 	}
-}
-
-func trailerNames(trailer http.Header) []string {
-	var names []string
-	for name := range trailer {
-		if isToken(name) && !misplaced(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	err = unsent(err)
+	x.unsent.Store(&err)
+	return true
 }
 
 // sendBody sends what there is of the body beyond first: left bytes, or as many

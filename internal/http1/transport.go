@@ -86,17 +86,25 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		o.end()
 		return nil, err
 	}
+	o.over()
 	return res, nil
 }
 
-// send tries an idle connection first, and once more with a new one where that
-// changes nothing for the upstream.
+// send tries idle connections until one is fit, and once more with a new one
+// where that changes nothing for the upstream.
 func (t *Transport) send(o *outgoing) (*http.Response, error) {
 	ctx, place := o.r.Context(), placeOf(o.r.URL)
-	if c := t.idle.take(place); c != nil {
+	for c := t.idle.take(place); c != nil; c = t.idle.take(place) {
+		if !c.asks(o) && !c.isQuiet() {
+			_ = c.Close() // it was of no use any more
+			continue
+		}
 		res, err := t.exchange(c, o)
 		if err == nil || ctx.Err() != nil {
 			return res, err
+		}
+		if c.spoke {
+			continue
 		}
 		again := o.again(c, t.RepeatAll)
 		if again == nil {
@@ -106,6 +114,7 @@ func (t *Transport) send(o *outgoing) (*http.Response, error) {
 			o = again
 			defer o.end() // after an error; else there is nothing left to end
 		}
+		break
 	}
 	c, err := t.dial(ctx, place, "http/1.1")
 	if err != nil {

@@ -17,9 +17,9 @@ type turn struct {
 	c        *conn
 	o        *outgoing
 	follower Follower // nil: nobody follows it
-	// uncut lets go of the request's context, whose end cuts the connection. It
-	// answers false where that has happened.
-	uncut func() bool
+	// Whose end cuts the connection: watched, or else stop lets go of it.
+	watched Watched
+	stop    func() bool
 
 	directions atomic.Int32 // that have not ended
 	spoilt     atomic.Bool  // the connection is not to be kept
@@ -28,16 +28,57 @@ type turn struct {
 
 	waiting sync.Mutex // for the response's head, under ResponseHeaderTimeout
 	headed  bool       // it has come
+
+	// What the turn brings, here that it need not be allocated piece by piece.
+	// Nothing of it is used again: whoever has the response may keep it.
+	head     head
+	response http.Response
+	body     body
+	rest     lengthBody
 }
 
 func newTurn(t *Transport, c *conn, o *outgoing) *turn {
 	c.wrote, c.read = false, false
-	x := &turn{t: t, c: c, o: o}
-	x.follower, _ = o.r.Context().Value(FollowerKey{}).(Follower)
-	x.uncut = AfterFunc(o.r.Context(), c.cut)
+	x := &o.turn
+	if x.c != nil { // it has failed
+		x = new(turn)
+	}
+	x.t, x.c, x.o = t, c, o
 	x.directions.Store(1)
+	ctx := o.r.Context()
+	x.follower, _ = ctx.Value(FollowerKey{}).(Follower)
+	if watched, ok := ctx.(Watched); ok && watched.Watch(c) {
+		x.watched = watched
+	} else {
+		x.stop = AfterFunc(ctx, c.cut)
+	}
 	return x
 }
+
+// uncut lets go of the request's context. It answers false where that has ended,
+// and the connection with it.
+func (x *turn) uncut() bool {
+	if x.watched != nil {
+		return x.watched.Unwatch(x.c)
+	}
+	return x.stop()
+}
+
+// Watched is a context that tells one watcher of its end, for less than AfterFunc.
+type Watched interface {
+	// Watch has w told, on a goroutine of its own, when the context ends. It
+	// answers false where it has ended, or has a watcher already.
+	Watch(w Watcher) bool
+	// Unwatch takes that back, and answers false where w has been told, or will be.
+	Unwatch(w Watcher) bool
+}
+
+// Watcher is told of a context's end. It is an alias, so that a context need not
+// know this package.
+type Watcher = interface{ Gone() }
+
+// Gone closes the connection.
+func (c *conn) Gone() { c.cut() }
 
 // AfterFunc is context.AfterFunc, for less where the context has one of its own.
 func AfterFunc(ctx context.Context, f func()) (stop func() bool) {

@@ -12,11 +12,15 @@ import (
 type Context struct {
 	context.Context
 
-	mu    sync.Mutex
-	gone  bool
-	done  chan struct{} // nil until somebody asks
-	first *waiter       // who is to be told
+	mu      sync.Mutex
+	gone    bool
+	done    chan struct{} // nil until somebody asks
+	watcher watcher       // who is to be told; nil for nobody
+	first   *waiter       // and others
 }
+
+// watcher is http1.Watcher.
+type watcher = interface{ Gone() }
 
 type waiter struct {
 	f    func()
@@ -71,11 +75,33 @@ func (c *Context) forget(w *waiter) bool {
 	return false
 }
 
+// Watch implements http1.Watched.
+func (c *Context) Watch(w watcher) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone || c.watcher != nil {
+		return false
+	}
+	c.watcher = w
+	return true
+}
+
+// Unwatch implements http1.Watched.
+func (c *Context) Unwatch(w watcher) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watcher != w {
+		return false
+	}
+	c.watcher = nil
+	return true
+}
+
 // Leave ends the context. It may be called more than once, from anywhere.
 func (c *Context) Leave() {
 	c.mu.Lock()
-	waiting := c.first
-	c.first = nil
+	watcher, waiting := c.watcher, c.first
+	c.watcher, c.first = nil, nil
 	if !c.gone {
 		c.gone = true
 		if c.done != nil {
@@ -83,6 +109,9 @@ func (c *Context) Leave() {
 		}
 	}
 	c.mu.Unlock()
+	if watcher != nil {
+		go watcher.Gone() // ends when its connection is closed
+	}
 	for ; waiting != nil; waiting = waiting.next {
 		go waiting.f()
 	}
