@@ -50,7 +50,7 @@ func (c *conn) arm() {
 func (c *conn) dismiss() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.turn = nil
+	c.turn, c.seen = nil, nil
 	if !c.watching {
 		return
 	}
@@ -73,17 +73,23 @@ func (c *conn) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.armed = false
-	t := c.turn
-	if t == nil {
-		c.seen = nil
-		return
-	}
-	if c.seen != t || t.body.left > 0 && t.body.err == nil {
+	switch t := c.turn; {
+	case t == nil:
+	case t.body.left > 0 && t.body.err == nil: // unread arms it again
+	case c.seen != t:
 		c.seen = t
 		c.arm()
-		return
+	default:
+		c.watch(t)
 	}
-	c.watch(t)
+}
+
+// unread is told, under the lock, that nobody reads a body any more: then it is
+// time to watch the client, if that took long.
+func (c *conn) unread() {
+	if c.turn != nil && !c.armed {
+		c.arm()
+	}
 }
 
 // watch reads until something comes, the client leaves, or the request ends. What

@@ -59,15 +59,18 @@ func (b *body) took(n int, err error) (int, error) {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	b.err = err
+	if b.err = err; err != nil {
+		b.c.unread()
+	}
 	return n, err
 }
 
 func (b *body) count(n int) error {
-	if b.left -= int64(n); b.left == 0 {
-		return io.EOF
+	if b.left -= int64(n); b.left > 0 {
+		return nil
 	}
-	return nil
+	b.c.unread()
+	return io.EOF
 }
 
 // Close has nobody read any more.
@@ -89,21 +92,21 @@ func (b *body) here() bool {
 }
 
 // finish ends reading after the handler, which may have left somebody to it, and
-// passes over what is here. It reports whether the connection is at the end of the
-// body.
-func (b *body) finish() bool {
+// passes over what is here. It answers how much is not; the connection is at the
+// end of the body only where that is nothing.
+func (b *body) finish() (left int64) {
 	if b.c == nil {
-		return true
+		return 0
 	}
 	b.c.mu.Lock()
 	b.closed = true
-	left := b.left
+	left = b.left
 	if left > 0 {
 		b.c.cutRead()
 	}
 	b.c.mu.Unlock()
 	if left == 0 {
-		return true
+		return 0
 	}
 	b.reading.Lock() // until a Read has seen that it is cut
 	defer b.reading.Unlock()
@@ -113,5 +116,5 @@ func (b *body) finish() bool {
 	here := min(b.left, int64(b.c.end-b.c.start))
 	b.c.start += int(here)
 	b.left -= here
-	return b.left == 0 && b.err == nil
+	return b.left
 }

@@ -20,11 +20,6 @@ const (
 	// peeked is how much of a later request net/http waits for before it calls it
 	// one: less, and the end, is no request and has no answer.
 	peeked = 4
-	// lingerTime and lingerMost bound for how long what a client still sends is read
-	// after an answer that came before its request's end. A connection that is
-	// closed before would take the answer with it (RFC 9112 §9.6).
-	lingerTime = 500 * time.Millisecond
-	lingerMost = 1 << 20
 )
 
 // The states of a connection: a request is awaited, or under way, or none is any
@@ -44,11 +39,12 @@ type conn struct {
 	in     []byte        // its bytes from start to end have come and are not used
 	start  int
 	end    int
-	spare  int         // of the bytes to come that may be an empty line's
-	passed int         // of those
-	out    []byte      // waits to be written
-	header http.Header // of the response
-	names  []string    // of that, being sorted
+	spare  int            // of the bytes to come that may be an empty line's
+	passed int            // of those
+	out    []byte         // waits to be written
+	lent   *[outSize]byte // what that begins in
+	header http.Header    // of the response
+	names  []string       // of that, being sorted
 	state  atomic.Int32
 
 	mu  sync.Mutex // of what follows, and of attendance
@@ -68,15 +64,16 @@ func newConn(c net.Conn, l *Listener) *conn {
 
 // serve ends with the connection, or when that is net/http's.
 func (c *conn) serve() {
-	defer c.l.remove(c)
+	left := false
+	defer func() { c.ended(recover(), left) }()
 	for {
 		head, err := c.readHead()
 		if err != nil {
-			_ = c.Conn.Close() // the client has left, or took too long
-			return
+			return // the client has left, or took too long
 		}
 		t := c.parse(head)
 		if t == nil {
+			left = true
 			c.handOver()
 			return
 		}
@@ -84,10 +81,22 @@ func (c *conn) serve() {
 			c.spare = peeked
 		}
 		if !c.answer(t) || !c.state.CompareAndSwap(active, idle) || c.l.closing() {
-			_ = c.Conn.Close()
 			return
 		}
 	}
+}
+
+// ended closes the connection, unless that is left to net/http. A panic ends it in
+// the middle of the response, as net/http has it, and nobody else's.
+func (c *conn) ended(reason any, left bool) {
+	if reason != nil && reason != http.ErrAbortHandler {
+		stack := make([]byte, 64<<10)
+		c.l.logf("http: panic serving %v: %v\n%s", c.base.RemoteAddr, reason, stack[:runtime.Stack(stack, false)])
+	}
+	if !left {
+		_ = c.Conn.Close() // nobody waits for more
+	}
+	c.l.remove(c)
 }
 
 // retire ends the connection where it waits for a request.
@@ -186,12 +195,15 @@ func (c *conn) await() (due time.Time, err error) {
 		wait = c.l.readHeaderTimeout()
 	}
 	c.skip()
+	if c.start == c.end && len(c.in) > firstRead {
+		c.in = make([]byte, firstRead) // nobody knows how long it lies idle
+	}
 	for c.start == c.end {
 		if due.IsZero() && wait > 0 {
 			due = time.Now().Add(wait)
 		}
 		n, err := c.readBy(c.in, due)
-		if n == 0 {
+		if err != nil {
 			return due, err
 		}
 		c.start, c.end = 0, n
@@ -278,47 +290,23 @@ func (c *conn) unlimit() error {
 
 // answer has a request answered, and reports whether there may be another.
 func (c *conn) answer(t *turn) (keep bool) {
-	defer c.recover(t)
-	c.attend(t)
-	c.l.server.Handler.ServeHTTP(&t.response, &t.request)
-	c.dismiss()
-	t.presence.Leave()
+	c.handle(t)
 	keep = t.response.finish()
-	if !t.body.finish() {
-		c.linger()
+	if left := t.body.finish(); left > 0 {
+		c.linger(left)
 		return false
 	}
 	return keep
 }
 
-// recover survives a handler's panic, which ends the connection in the middle of
-// the response, as net/http has it.
-func (c *conn) recover(t *turn) {
-	reason := recover()
-	if reason == nil {
-		return
-	}
-	if reason != http.ErrAbortHandler {
-		stack := make([]byte, 64<<10)
-		c.l.logf("http: panic serving %v: %v\n%s", t.request.RemoteAddr, reason, stack[:runtime.Stack(stack, false)])
-	}
-	c.dismiss()
-	t.presence.Leave()
-	t.body.finish()
-}
-
-// linger reads what the client still sends, so that the answer reaches it.
-func (c *conn) linger() {
-	if closeWrite(c.Conn) != nil {
-		return
-	}
-	due := time.Now().Add(lingerTime)
-	for left := lingerMost; left > 0; {
-		n, err := c.readBy(c.in, due)
-		if left -= n; err != nil {
-			return
-		}
-	}
+// handle has the handler make the response.
+func (c *conn) handle(t *turn) {
+	defer func() { // of a panic too
+		c.dismiss()
+		t.presence.Leave()
+	}()
+	c.attend(t)
+	c.l.server.Handler.ServeHTTP(&t.response, &t.request)
 }
 
 func (l *Listener) maxHead() int {

@@ -111,7 +111,7 @@ func (t *turn) parseFields(text string, count int) bool {
 				return false
 			}
 		case "Connection":
-			if value != "keep-alive" {
+			if !strings.EqualFold(value, "keep-alive") {
 				return false
 			}
 		case "Transfer-Encoding", "Trailer", "Expect", "Upgrade", "Http2-Settings",

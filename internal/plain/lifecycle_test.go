@@ -50,7 +50,7 @@ func inBubble(t *testing.T, handler http.HandlerFunc, test func(t *testing.T, l 
 		go func() { ended <- server.Serve(l) }() // ends with Close below
 		test(t, l, func() net.Conn {
 			client, ours := net.Pipe()
-			inner.conns <- ours
+			inner.conns <- stalling{ours}
 			return client
 		})
 		_ = server.Close() // nobody is left to care

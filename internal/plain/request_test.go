@@ -20,6 +20,7 @@ var requests = map[string]struct {
 	"nothing":                   {"", false},
 	"a GET":                     {plainGet, true},
 	"a GET with a query":        {"GET /a%20b/?x=1&y=%zz HTTP/1.1\r\nHost: a:80\r\nAccept: */*\r\naccept: text/html\r\nX-Empty:\r\nX-Space: \t a b \r\n\r\n", true},
+	"a kept connection":         {"GET /a HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n", true},
 	"two at once":               {plainGet + plainGet, true},
 	"a POST":                    {"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", true},
 	"a POST, then a GET":        {"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\nconnection: keep-alive\r\n\r\nhello" + plainGet, true},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/hookproxy/hookproxy/internal/http1"
 )
@@ -41,11 +42,19 @@ type response struct {
 
 func (w *response) begin(c *conn, t *turn) {
 	w.c, w.turn, w.length = c, t, unknown
+	c.lent = outs.Get().(*[outSize]byte)
+	c.out = c.lent[:0]
+}
+
+// outs lends output buffers, which idle connections do without.
+var outs = sync.Pool{New: func() any { return new([outSize]byte) }}
+
+// release lets go of what the response was made with.
+func (c *conn) release() {
 	clear(c.header)
-	c.out = c.out[:0]
-	if c.out == nil {
-		c.out = make([]byte, 0, outSize)
-	}
+	clear(c.names)
+	outs.Put(c.lent)
+	c.out, c.lent = nil, nil
 }
 
 // Header implements http.ResponseWriter.
@@ -87,7 +96,11 @@ func (w *response) hasBody() bool {
 
 func (w *response) setLength() {
 	values := w.c.header["Content-Length"]
-	if len(values) == 0 || values[0] == "" {
+	if len(values) == 0 {
+		return
+	}
+	if values[0] == "" { // says nothing
+		delete(w.c.header, "Content-Length")
 		return
 	}
 	if n, err := strconv.ParseInt(values[0], 10, 64); err == nil && n >= 0 {
@@ -203,9 +216,13 @@ func (w *response) flush() {
 	}
 }
 
+// send writes to the client. Who cannot be told anything has left.
 func (w *response) send(p []byte) {
-	if w.err == nil {
-		_, w.err = w.c.Conn.Write(p)
+	if w.err != nil {
+		return
+	}
+	if _, w.err = w.c.Conn.Write(p); w.err != nil {
+		w.turn.presence.Leave()
 	}
 }
 
@@ -224,6 +241,7 @@ func (w *response) finish() bool {
 		w.c.out = append(w.c.out, "\r\n"...)
 	}
 	w.flush()
+	w.c.release()
 	short := w.hasBody() && w.length != unknown && w.written != w.length
 	return w.err == nil && !w.closes && !short
 }

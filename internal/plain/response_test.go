@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -112,7 +113,12 @@ var handlers = map[string]http.HandlerFunc{
 		flush(w)
 		panic(http.ErrAbortHandler)
 	},
-	"a panic before it":    func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "x"); panic(http.ErrAbortHandler) },
+	"a panic before it": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "x"); panic(http.ErrAbortHandler) },
+	"an exit":           func(http.ResponseWriter, *http.Request) { runtime.Goexit() },
+	"two lengths": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Length"] = []string{"1", "2"}
+		fmt.Fprint(w, "x")
+	},
 	"an impossible status": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(99) },
 	"the request":          func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) },
 	"the request, closed":  func(w http.ResponseWriter, r *http.Request) { _ = r.Body.Close(); fmt.Fprint(w, "x") },
@@ -203,9 +209,13 @@ func TestAResponseIsTheSameAsNetHTTPMakesIt(t *testing.T) {
 
 // net/http says nothing of a HEAD's length then, nor of its end.
 func TestALengthThatIsNoneIsLeftOut(t *testing.T) {
-	got, log := transcript(t, true, func(w http.ResponseWriter, _ *http.Request) { set(w, "Content-Length", "x"); fmt.Fprint(w, "hello") }, "GET", "")
-	if !strings.Contains(got, "Content-Length:[5]") || !strings.Contains(log, "invalid Content-Length") {
-		t.Errorf("got %s, logged %s", got, log)
+	for length, logged := range map[string]string{"x": "invalid Content-Length", "": ""} {
+		for method, body := range map[string]string{"GET": `body "hello"`, "HEAD": `body ""`} {
+			got, log := transcript(t, true, func(w http.ResponseWriter, _ *http.Request) { set(w, "Content-Length", length); fmt.Fprint(w, "hello") }, method, "")
+			if strings.Count(got, "Content-Length:[5]") != 2 || strings.Count(got, body) != 2 || !strings.Contains(log, logged) {
+				t.Errorf("%s with %q got %s, logged %s", method, length, got, log)
+			}
+		}
 	}
 }
 
