@@ -53,17 +53,17 @@ func readBody(header http.Header, raw []byte) body {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return body{omitted: OmittedNoContent}
 	}
-	if !utf8.Valid(raw) {
+	found, valid := isJSONText(raw)
+	if (found.wide || !valid) && !utf8.Valid(raw) {
 		return body{omitted: OmittedEncoding}
 	}
-	valid, suspect := isJSONText(raw)
 	if !valid && nesting(raw) > maxNesting {
 		return body{omitted: OmittedTooDeep}
 	}
 	if first := bytes.TrimSpace(raw)[0]; !valid || !isJSON(mediaType(header)) && first != '{' && first != '[' {
 		return body{omitted: OmittedNotJSON}
 	}
-	return body{raw: raw, suspect: suspect}
+	return body{raw: raw, suspect: found.secrets}
 }
 
 // mediaType answers the type in lower case, even where its parameters are

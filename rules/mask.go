@@ -11,7 +11,7 @@ const Masked = "redacted"
 // masked is false where the text is no JSON that rules would read.
 func Mask(raw []byte) (masked []byte, ok bool) {
 	text := bytes.TrimPrefix(raw, byteOrderMark)
-	if valid, _ := isJSONText(text); !valid {
+	if _, valid := isJSONText(text); !valid {
 		return nil, false
 	}
 	r := redactor{raw: text, masking: true}

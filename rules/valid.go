@@ -1,40 +1,46 @@
 package rules
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
 
+// findings are what a look at a JSON text has found beside.
+type findings struct {
+	secrets bool // some key is secret-like, or may be once it is unescaped
+	wide    bool // some bytes are above 0x7f: only then there is UTF-8 to be checked
+}
+
 // isJSONText reads a text once and reports whether it is valid JSON (RFC 8259), no
-// deeper than maxNesting, and whether it may have secret-like keys. UTF-8 is not
-// its business: whoever asks has made sure of it.
+// deeper than maxNesting, whatever UTF-8 it has.
 //
 // A captured body is looked through while its client waits, and this look is what
 // costs most of a large one. Hence one pass, and no recursion.
-func isJSONText(raw []byte) (valid, suspect bool) {
+func isJSONText(raw []byte) (found findings, valid bool) {
 	var open levels
 	for at := 0; ; {
 		if at = space(raw, at); at >= len(raw) {
-			return false, suspect
+			return found, false
 		}
 		switch b := raw[at]; b {
 		case '{', '[':
 			if open.depth == maxNesting {
-				return false, suspect
+				return found, false
 			}
 			if at = space(raw, at+1); at < len(raw) && raw[at] == b+2 { // the closing one
 				at++
 				break
 			}
 			if open.enter(b == '{'); b == '{' {
-				at = memberKey(raw, at, &suspect)
+				at = memberKey(raw, at, &found)
 			}
 			if at < 0 {
-				return false, suspect
+				return found, false
 			}
 			continue
 		case '"':
-			at = textEnd(raw, at+1)
+			at = textEnd(raw, at+1, &found)
 		case 't':
 			at = word(raw, at, "true")
 		case 'f':
@@ -49,13 +55,13 @@ func isJSONText(raw []byte) (valid, suspect bool) {
 		}
 		switch {
 		case at < 0:
-			return false, suspect
+			return found, false
 		case open.depth == 0:
-			return space(raw, at) == len(raw), suspect
+			return found, space(raw, at) == len(raw)
 		}
 		if at++; open.object() { // behind a comma
-			if at = memberKey(raw, space(raw, at), &suspect); at < 0 {
-				return false, suspect
+			if at = memberKey(raw, space(raw, at), &found); at < 0 {
+				return found, false
 			}
 		}
 	}
@@ -103,19 +109,19 @@ func (l *levels) close(raw []byte, at int) int {
 
 // memberKey passes a member's key and its colon. Like all that follow, it answers
 // where it goes on, or -1 where there is no JSON.
-func memberKey(raw []byte, at int, suspect *bool) int {
+func memberKey(raw []byte, at int, found *findings) int {
 	if at >= len(raw) || raw[at] != '"' {
 		return -1
 	}
-	end := ordinary(raw, at+1)
+	from := at + 1
+	end := ordinary(raw, from)
 	if end < len(raw) && raw[end] == '"' {
-		*suspect = *suspect || isSecret(raw[at+1:end])
+		found.secrets = found.secrets || isSecret(raw[from:end])
 		end++
+	} else if end = textEnd(raw, end, found); end < 0 {
+		return -1
 	} else {
-		*suspect = true // it may be on the list once it is unescaped
-		if end = textEnd(raw, end); end < 0 {
-			return -1
-		}
+		found.secrets = found.secrets || bytes.IndexByte(raw[from:end], '\\') >= 0
 	}
 	if at = space(raw, end); at >= len(raw) || raw[at] != ':' {
 		return -1
@@ -124,18 +130,21 @@ func memberKey(raw []byte, at int, suspect *bool) int {
 }
 
 // textEnd passes a string from behind its quote.
-func textEnd(raw []byte, at int) int {
+func textEnd(raw []byte, at int, found *findings) int {
 	for {
 		if at = ordinary(raw, at); at >= len(raw) {
 			return -1
 		}
-		switch raw[at] {
-		case '"':
+		switch b := raw[at]; {
+		case b == '"':
 			return at + 1
-		case '\\':
+		case b == '\\':
 			if at = escape(raw, at+1); at < 0 {
 				return -1
 			}
+		case b > 0x7f:
+			found.wide = true
+			at = wide(raw, at+1)
 		default: // a control character
 			return -1
 		}
@@ -143,34 +152,63 @@ func textEnd(raw []byte, at int) int {
 }
 
 // ordinary passes the bytes of a string that mean themselves: all but quotes,
-// backslashes and control characters.
+// backslashes, control characters, and what is not ASCII.
 func ordinary(raw []byte, at int) int {
-	for rest := raw[min(at, len(raw)):]; len(rest) >= 16; rest = rest[16:] {
-		first, second := special(binary.LittleEndian.Uint64(rest)), special(binary.LittleEndian.Uint64(rest[8:]))
-		if first != 0 {
-			return len(raw) - len(rest) + bits.TrailingZeros64(first)/8
-		}
-		if second != 0 {
-			return len(raw) - len(rest) + 8 + bits.TrailingZeros64(second)/8
-		}
-		at += 16
-	}
-	for ; at < len(raw); at++ {
-		if b := raw[at]; b == '"' || b == '\\' || b < ' ' {
+	rest := raw[min(at, len(raw)):]
+	for len(rest) >= 32 {
+		a, b := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
+		c, d := binary.LittleEndian.Uint64(rest[16:]), binary.LittleEndian.Uint64(rest[24:])
+		if (special(a)|special(b)|special(c)|special(d)|a|b|c|d)&high != 0 {
 			break
 		}
+		rest = rest[32:]
 	}
-	return at
+	for len(rest) >= 8 {
+		x := binary.LittleEndian.Uint64(rest)
+		if found := (special(x) | x) & high; found != 0 {
+			return len(raw) - len(rest) + bits.TrailingZeros64(found)/8
+		}
+		rest = rest[8:]
+	}
+	for i, b := range rest {
+		if b == '"' || b == '\\' || b < ' ' || b > 0x7f {
+			return len(raw) - len(rest) + i
+		}
+	}
+	return len(raw)
 }
 
-// special finds those that do not among eight bytes. The highest bit of a byte of
-// x-0x20 is set where the byte was a control character, that of (x^c)-1 where it was
-// c; a byte above 0x7f may have it from the start, and is left out. A borrow may
-// set it in bytes behind the first that has it by right.
+// wide is ordinary for text in other scripts: it passes what is not ASCII, too.
+func wide(raw []byte, at int) int {
+	rest := raw[min(at, len(raw)):]
+	for len(rest) >= 8 {
+		x := binary.LittleEndian.Uint64(rest)
+		if found := special(x) &^ x & high; found != 0 {
+			return len(raw) - len(rest) + bits.TrailingZeros64(found)/8
+		}
+		rest = rest[8:]
+	}
+	for i, b := range rest {
+		if b == '"' || b == '\\' || b < ' ' {
+			return len(raw) - len(rest) + i
+		}
+	}
+	return len(raw)
+}
+
+// The lowest and the highest bit of eight bytes each.
+const (
+	each = 0x0101010101010101
+	high = 0x80 * each
+)
+
+// special finds, among eight bytes, quotes, backslashes and control characters: they
+// have their highest bit set in what it answers. All but the backslash are those
+// below 0x21 once 0x02 is flipped, which leaves the quote there and takes the space
+// away. What is above 0x7f may have the bit set, too, and what stands behind one
+// that has it by right.
 func special(x uint64) uint64 {
-	const each, high = 0x0101010101010101, 0x8080808080808080
-	control, quote, backslash := x-each*' ', (x^each*'"')-each, (x^each*'\\')-each
-	return (control | quote | backslash) &^ x & high
+	return ((x ^ 0x02*each) - 0x21*each) | ((x ^ '\\'*each) - each)
 }
 
 // escape passes what follows a backslash.

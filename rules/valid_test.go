@@ -26,7 +26,7 @@ func checkAgainstLibrary(t interface {
 	Errorf(string, ...any)
 }, raw []byte) {
 	t.Helper()
-	valid, suspect := isJSONText(raw)
+	beside, valid := isJSONText(raw)
 	if nesting(raw) > maxNesting {
 		if valid {
 			t.Errorf("%.100q is too deep", raw)
@@ -36,8 +36,11 @@ func checkAgainstLibrary(t interface {
 	if want := json.Valid(raw); valid != want {
 		t.Errorf("%.100q: got %v, encoding/json says %v", raw, valid, want)
 	}
-	if _, found := redactIfValid(raw, valid); found > 0 && !suspect {
+	if _, found := redactIfValid(raw, valid); found > 0 && !beside.secrets {
 		t.Errorf("%.100q has secrets, and is not suspect", raw)
+	}
+	if ascii := !bytes.ContainsFunc(raw, func(r rune) bool { return r > 0x7f }); valid && beside.wide == ascii {
+		t.Errorf("%.100q has bytes above 0x7f: %v", raw, beside.wide)
 	}
 }
 
@@ -56,8 +59,15 @@ func TestJSONIsWhatTheStandardLibraryTakesForIt(t *testing.T) {
 			checkAgainstLibrary(t, []byte(text[:cut]))
 		}
 	}
+	for at := range 45 { // wherever it stands among those that are looked at together
+		for b := range 256 {
+			text := []byte(`"` + strings.Repeat("x", 45) + `"`)
+			text[1+at] = byte(b)
+			checkAgainstLibrary(t, text)
+		}
+	}
 	deep := strings.Repeat("[", maxNesting+1) + strings.Repeat("]", maxNesting+1)
-	if valid, _ := isJSONText([]byte(deep)); valid {
+	if _, valid := isJSONText([]byte(deep)); valid {
 		t.Error("too deep, and taken")
 	}
 }
@@ -103,7 +113,7 @@ func BenchmarkValid(b *testing.B) {
 			name  string
 			valid func([]byte) bool
 		}{
-			{"checker", func(raw []byte) bool { valid, _ := isJSONText(raw); return valid }},
+			{"checker", func(raw []byte) bool { _, valid := isJSONText(raw); return valid }},
 			{"gjson", gjson.ValidBytes},
 			{"encoding-json", json.Valid},
 			{"redact", func(raw []byte) bool { got, _ := redact(raw, nil, view{}); return bytes.Equal(got[:1], raw[:1]) }},
