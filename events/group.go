@@ -39,8 +39,12 @@ func (g *group[T]) add(items ...T) {
 }
 
 func (g *group[T]) drain() {
-	runtime.Gosched() // whoever could add now shall: where nobody can, this takes no time
-	for batch := g.next(); batch != nil; batch = g.next() {
+	for {
+		runtime.Gosched() // whoever can add now, shall: where nobody can, this takes no time
+		batch := g.next()
+		if batch == nil {
+			return
+		}
 		g.commit(batch)
 	}
 }
