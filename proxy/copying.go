@@ -24,9 +24,11 @@ func (p *Proxy) copyBody(x *exchange, res *http.Response) error {
 	if !isReady(res.Body) {
 		w.waitsForMore()
 	}
-	if held, ok := res.Body.(*heldBody); ok && len(held.data) > 0 {
-		if err := w.write(held.ahead()); err != nil {
-			return err
+	if held, ok := res.Body.(*heldBody); ok {
+		for piece := held.ahead(); len(piece) > 0; piece = held.ahead() {
+			if err := w.write(piece); err != nil {
+				return err
+			}
 		}
 	}
 	for {

@@ -54,10 +54,17 @@ func (c *capture) hold(res *http.Response) *heldBody {
 	return h
 }
 
-// ahead answers what was read ahead, all at once, and that the client has it now.
+// maxPiece is how much of what was read ahead is written at once: a client has to
+// take that much before it counts as one that takes nothing.
+const maxPiece = 64 << 10
+
+// ahead answers what comes next of what was read ahead, without copying it, and
+// counts it as given. It is empty where there is no more.
 func (h *heldBody) ahead() []byte {
-	h.given = len(h.data)
-	return h.data
+	piece := h.data[min(h.given, len(h.data)):]
+	piece = piece[:min(len(piece), maxPiece)]
+	h.given += len(piece)
+	return piece
 }
 
 // Read hands the body on to the client: what was read ahead, and then what the
