@@ -45,7 +45,7 @@ func FuzzResponse(f *testing.F) {
 		body, err := io.ReadAll(res.Body)
 		res.Body.Close()
 		checkResponse(t, res)
-		if kept := len(transport.idle.conns[placeOf(r.URL)]) == 1; kept {
+		if s := transport.idle.conns[placeOf(r.URL)]; s != nil && len(s.conns) == 1 {
 			if err != nil || conn.in.Len() > 0 && len(answer) < 4096 || res.Close { // more than that is found when it is used next
 				t.Fatalf("kept with %d bytes to come, after %v", conn.in.Len(), err)
 			}

@@ -10,23 +10,27 @@ import (
 // that are too many grow old.
 type pool struct {
 	mu    sync.Mutex
-	conns map[place][]*conn // the oldest first
-	count int               // of all of them
-	timer *time.Timer       // runs while there are any that age
+	conns map[place]*shelf
+	count int         // of all of them
+	timer *time.Timer // runs while there are any that age
 }
+
+// shelf is the idle connections to a place, the oldest first. It may be empty.
+type shelf struct{ conns []*conn }
 
 // take answers the connection to a place that was used last, or nil. Nobody has
 // looked whether it is fit for a request.
 func (p *pool) take(at place) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	conns := p.conns[at]
-	if len(conns) == 0 {
+	s := p.conns[at]
+	if s == nil || len(s.conns) == 0 {
 		return nil
 	}
-	c := conns[len(conns)-1]
-	conns[len(conns)-1] = nil
-	p.conns[at] = conns[:len(conns)-1]
+	last := len(s.conns) - 1
+	c := s.conns[last]
+	s.conns[last] = nil
+	s.conns = s.conns[:last]
 	p.count--
 	return c
 }
@@ -47,16 +51,18 @@ func (p *pool) push(c *conn, most, inAll int, maxAge time.Duration) (surplus *co
 	c.idleSince = time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.conns == nil {
-		p.conns = make(map[place][]*conn)
-	}
+	s := p.shelf(c.place)
 	switch {
-	case len(p.conns[c.place]) >= most:
-		surplus = p.shift(c.place)
+	case len(s.conns) >= most:
+		surplus = p.shift(s)
 	case inAll > 0 && p.count >= inAll:
-		surplus = p.shift(p.oldest())
+		at := p.oldest()
+		from := p.conns[at]
+		if surplus = p.shift(from); len(from.conns) == 0 && from != s {
+			delete(p.conns, at)
+		}
 	}
-	p.conns[c.place] = append(p.conns[c.place], c)
+	s.conns = append(s.conns, c)
 	p.count++
 	if maxAge > 0 && p.timer == nil {
 		p.timer = time.AfterFunc(maxAge, func() { p.age(maxAge) })
@@ -64,22 +70,33 @@ func (p *pool) push(c *conn, most, inAll int, maxAge time.Duration) (surplus *co
 	return surplus
 }
 
-// shift takes the oldest of a place, which has one.
-func (p *pool) shift(at place) *conn {
-	oldest := p.conns[at][0]
-	p.count--
-	if p.conns[at] = slices.Delete(p.conns[at], 0, 1); len(p.conns[at]) == 0 {
-		delete(p.conns, at)
+// shelf answers a place's, a new one if need be.
+func (p *pool) shelf(at place) *shelf {
+	s := p.conns[at]
+	if s == nil {
+		if p.conns == nil {
+			p.conns = make(map[place]*shelf)
+		}
+		s = new(shelf)
+		p.conns[at] = s
 	}
+	return s
+}
+
+// shift takes the oldest of a shelf, which has one.
+func (p *pool) shift(s *shelf) *conn {
+	oldest := s.conns[0]
+	s.conns = slices.Delete(s.conns, 0, 1)
+	p.count--
 	return oldest
 }
 
 // oldest answers the place of the connection that has been idle longest.
 func (p *pool) oldest() (found place) {
 	var since time.Time
-	for at, conns := range p.conns {
-		if len(conns) > 0 && (since.IsZero() || conns[0].idleSince.Before(since)) {
-			found, since = at, conns[0].idleSince
+	for at, s := range p.conns {
+		if len(s.conns) > 0 && (since.IsZero() || s.conns[0].idleSince.Before(since)) {
+			found, since = at, s.conns[0].idleSince
 		}
 	}
 	return found
@@ -97,19 +114,18 @@ func (p *pool) retire(most time.Duration) (old []*conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, next := time.Now(), time.Duration(0)
-	for at, conns := range p.conns {
+	for at, s := range p.conns {
 		n := 0
-		for n < len(conns) && now.Sub(conns[n].idleSince) >= most {
+		for n < len(s.conns) && now.Sub(s.conns[n].idleSince) >= most {
 			n++
 		}
-		old = append(old, conns[:n]...)
+		old = append(old, s.conns[:n]...)
 		p.count -= n
-		if conns = slices.Delete(conns, 0, n); len(conns) == 0 {
+		if s.conns = slices.Delete(s.conns, 0, n); len(s.conns) == 0 {
 			delete(p.conns, at)
 			continue
 		}
-		p.conns[at] = conns
-		if left := most - now.Sub(conns[0].idleSince); next == 0 || left < next {
+		if left := most - now.Sub(s.conns[0].idleSince); next == 0 || left < next {
 			next = left
 		}
 	}
@@ -131,8 +147,8 @@ func (p *pool) close() {
 		p.timer = nil
 	}
 	p.mu.Unlock()
-	for _, conns := range all {
-		for _, c := range conns {
+	for _, s := range all {
+		for _, c := range s.conns {
 			_ = c.Close()
 		}
 	}

@@ -163,7 +163,7 @@ func TestNoMoreConnectionsAreKeptThanAsked(t *testing.T) {
 		_, _ = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 	}
-	kept := transport.idle.conns[placeOf(request(t, "GET", s.url, nil).URL)]
+	kept := transport.idle.conns[placeOf(request(t, "GET", s.url, nil).URL)].conns
 	if len(kept) != 2 || !kept[0].isQuiet() || !kept[1].isQuiet() {
 		t.Errorf("%d idle connections", len(kept))
 	}
