@@ -18,23 +18,35 @@ func (p *Proxy) copyBody(x *exchange, res *http.Response) error {
 	}
 	buffer := p.buffers.Get()
 	defer p.buffers.Put(buffer)
+	if res.ContentLength >= 0 && isReady(res.Body) {
+		return x.copyTo(x.writer, res.Body, buffer)
+	}
+	return x.copyFlushing(res, buffer)
+}
+
+// copyFlushing copies a body for which the upstream may take its time.
+func (x *exchange) copyFlushing(res *http.Response, buffer []byte) error {
 	streams := res.ContentLength < 0 || mediaType(res.Header) == "text/event-stream"
 	w := flushWriter{to: x.writer, each: streams}
 	defer w.stop()
 	if !isReady(res.Body) {
 		w.waitsForMore()
 	}
-	if held, ok := res.Body.(*heldBody); ok {
+	return x.copyTo(&w, res.Body, buffer)
+}
+
+func (x *exchange) copyTo(w io.Writer, body io.Reader, buffer []byte) error {
+	if held, ok := body.(*heldBody); ok {
 		for piece := held.ahead(); len(piece) > 0; piece = held.ahead() {
-			if err := w.write(piece); err != nil {
+			if err := writeAll(w, piece); err != nil {
 				return err
 			}
 		}
 	}
 	for {
-		n, err := res.Body.Read(buffer)
+		n, err := body.Read(buffer)
 		if n > 0 {
-			if err := w.write(buffer[:n]); err != nil {
+			if err := writeAll(w, buffer[:n]); err != nil {
 				return err
 			}
 		}
@@ -46,6 +58,14 @@ func (p *Proxy) copyBody(x *exchange, res *http.Response) error {
 			return err
 		}
 	}
+}
+
+func writeAll(w io.Writer, b []byte) error {
+	n, err := w.Write(b)
+	if err == nil && n != len(b) {
+		err = io.ErrShortWrite
+	}
+	return err
 }
 
 // isReady reports whether a body can be read to its end without waiting for the
@@ -84,13 +104,12 @@ func (w *flushWriter) waitsForMore() {
 	w.pending, w.timer = true, time.AfterFunc(flushInterval, w.late)
 }
 
-func (w *flushWriter) write(b []byte) error {
+func (w *flushWriter) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n, err := w.to.Write(b); err != nil {
-		return err
-	} else if n != len(b) {
-		return io.ErrShortWrite
+	n, err := w.to.Write(b)
+	if err != nil {
+		return n, err
 	}
 	switch {
 	case w.each:
@@ -99,7 +118,7 @@ func (w *flushWriter) write(b []byte) error {
 		w.timer.Reset(flushInterval)
 		w.pending = true
 	}
-	return nil
+	return n, nil
 }
 
 // late is the timer's.

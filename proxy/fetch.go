@@ -78,7 +78,7 @@ func (p *Proxy) fetchRequest(x *exchange, match matcher, w rules.Fetch) *http.Re
 		r.Header.Set("Accept", accept) // some APIs choose their version by it
 	}
 	trusted := p.trusts(x.inbound.RemoteAddr)
-	setForwarded(x.inbound, r.Header, trusted)
+	setForwarded(x.inbound, r.Header, trusted, new([3]string))
 	x.ruling.setPrefix(x.inbound, r.Header, mount, trusted)
 	x.ruling.strip(r)
 	return r

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,6 +47,11 @@ type Metrics struct {
 	panics         *prometheus.CounterVec
 	late           *prometheus.CounterVec
 	lateWaiting    prometheus.Gauge
+
+	// Those of requests' that have counted something, which spares each request
+	// a look-up by its labels.
+	counters  [2][len(methods) + 1][len(codeLabels)]atomic.Pointer[prometheus.Counter]
+	observers [2]atomic.Pointer[prometheus.Observer]
 }
 
 // NewMetrics registers the proxy's metrics with reg.
@@ -95,8 +101,33 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 }
 
 func (m *Metrics) request(x *exchange, took time.Duration) {
-	m.requests.WithLabelValues(codeLabel(x.status), methodLabel(x.inbound.Method), x.kind).Inc()
-	m.duration.WithLabelValues(x.kind).Observe(took.Seconds())
+	kind := 0
+	if x.kind == kindForwarded {
+		kind = 1
+	}
+	m.counter(x, kind).Inc()
+	observer := m.observers[kind].Load()
+	if observer == nil {
+		made := m.duration.WithLabelValues(x.kind)
+		observer = &made
+		m.observers[kind].Store(observer)
+	}
+	(*observer).Observe(took.Seconds())
+}
+
+// counter answers the counter of requests that ended as x.
+func (m *Metrics) counter(x *exchange, kind int) prometheus.Counter {
+	method := methodIndex(x.inbound.Method)
+	if x.status < 0 || x.status >= len(codeLabels) {
+		return m.requests.WithLabelValues(codeLabel(x.status), methodLabel(x.inbound.Method), x.kind)
+	}
+	kept := &m.counters[kind][method][x.status]
+	if counter := kept.Load(); counter != nil {
+		return *counter
+	}
+	counter := m.requests.WithLabelValues(codeLabel(x.status), methodLabel(x.inbound.Method), x.kind)
+	kept.Store(&counter)
+	return counter
 }
 
 // codeLabels spares a conversion a request.
@@ -116,12 +147,26 @@ func codeLabel(code int) string {
 	return codeLabels[code]
 }
 
+// methods are those that a label may name.
+var methods = [...]string{
+	http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect,
+}
+
+// methodIndex answers a method's place among methods, or behind them.
+func methodIndex(method string) int {
+	for i, known := range methods {
+		if known == method {
+			return i
+		}
+	}
+	return len(methods)
+}
+
 // methodLabel bounds what a client may write into a label.
 func methodLabel(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
-		http.MethodDelete, http.MethodOptions, http.MethodTrace, http.MethodConnect:
-		return method
+	if i := methodIndex(method); i < len(methods) {
+		return methods[i]
 	}
 	return "other"
 }

@@ -13,15 +13,14 @@ import (
 // outgoing makes the upstream's request of the client's. What it does not
 // change, the two share: nobody may write into the values of its header.
 func (p *Proxy) outgoing(x *exchange, ctx context.Context) *http.Request {
-	in := x.inbound
+	in, out := x.inbound, &x.relay.out
 	x.relay.ctx = exchangeContext{ctx, x}
-	out := in.WithContext(&x.relay.ctx)
-	at := *in.URL
-	out.URL, out.Close = &at, false
+	*out, x.relay.url = *in.WithContext(&x.relay.ctx), *in.URL
+	out.URL, out.Close = &x.relay.url, false
 	mount := x.ruling.mountOf(in.URL)
 	p.upstream.direct(out.URL, in.URL, in.Method, mount)
 	trusted := p.trusts(in.RemoteAddr)
-	out.Header = outgoingHeader(in, trusted)
+	out.Header = outgoingHeader(in, trusted, &x.relay.said)
 	x.ruling.setPrefix(in, out.Header, mount, trusted)
 	x.ruling.strip(out)
 	if in.ContentLength == 0 {
@@ -36,8 +35,8 @@ func (p *Proxy) outgoing(x *exchange, ctx context.Context) *http.Request {
 
 // outgoingHeader answers a client's header without what is about his connection
 // to us, and with what we say about it.
-func outgoingHeader(in *http.Request, trusted bool) http.Header {
-	out := make(http.Header, len(in.Header)+4)
+func outgoingHeader(in *http.Request, trusted bool, said *[3]string) http.Header {
+	out := make(http.Header, len(in.Header)+len(said))
 	for name, values := range in.Header {
 		if !isHopByHop(name) && !isForwarded(name) && (trusted || !isLookalike(name)) {
 			out[name] = values
@@ -55,7 +54,7 @@ func outgoingHeader(in *http.Request, trusted bool) http.Header {
 	if _, named := in.Header["User-Agent"]; !named {
 		out["User-Agent"] = noUserAgent
 	}
-	setForwarded(in, out, trusted)
+	setForwarded(in, out, trusted, said)
 	return out
 }
 
@@ -77,8 +76,9 @@ func upgradeOf(h http.Header) string {
 // setForwarded tells the upstream where the request came from. What the client
 // said about it counts only from a trusted proxy. It comes after the hop-by-hop
 // headers are gone, so that "Connection: X-Forwarded-For" takes nothing away.
-func setForwarded(in *http.Request, out http.Header, trusted bool) {
-	said := make([]string, 3) // one allocation for all three
+//
+// The three fields' values are kept in said.
+func setForwarded(in *http.Request, out http.Header, trusted bool, said *[3]string) {
 	if ip, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
 		if prior := in.Header[forwardedFor]; trusted && len(prior) > 0 {
 			ip = strings.Join(prior, ", ") + ", " + ip

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +17,11 @@ import (
 // relay is an exchange's part in the moving of bytes: what would otherwise be
 // allocated for each request one by one.
 type relay struct {
-	ctx      exchangeContext
+	ctx  exchangeContext
+	out  http.Request
+	url  url.URL   // out's
+	said [3]string // what out's header says of the client
+
 	mu       sync.Mutex // between interim responses and the one that counts
 	answered bool       // the transport has answered: interim responses come too late
 }
