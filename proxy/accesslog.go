@@ -6,9 +6,15 @@ import (
 	"time"
 )
 
+// begun is when now began to count. What has passed since then costs a quarter of
+// what time.Now does, which reads two clocks.
+var begun = time.Now()
+
+func now() time.Duration { return time.Since(begun) }
+
 // record writes the request's one line and counts it, when all is over.
 func (p *Proxy) record(x *exchange) {
-	took := time.Since(x.started)
+	took := now() - x.started
 	switch {
 	case x.answered && !x.complete && x.clientGone(), x.answered && x.capture.outlivedClient():
 		x.outcome = "client_gone"

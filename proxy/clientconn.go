@@ -17,7 +17,7 @@ type clientConn struct {
 	places chan struct{}
 	once   sync.Once
 	stall  time.Duration
-	until  atomic.Int64 // the write deadline, in Unix nanoseconds; 0 where it is not ours
+	until  atomic.Int64 // the write deadline, as now counts; 0 where it is not ours
 }
 
 func newClientConn(conn net.Conn, l *listener) *clientConn {
@@ -27,12 +27,12 @@ func newClientConn(conn net.Conn, l *listener) *clientConn {
 // Write renews the deadline, but not each time: that would cost more than the
 // rest of a short write.
 func (c *clientConn) Write(b []byte) (int, error) {
-	if now := time.Now(); c.until.Load()-now.UnixNano() < int64(c.stall) {
-		until := now.Add(c.stall + c.stall/2)
-		if err := c.Conn.SetWriteDeadline(until); err != nil {
+	if at := now(); time.Duration(c.until.Load())-at < c.stall {
+		most := c.stall + c.stall/2
+		if err := c.Conn.SetWriteDeadline(time.Now().Add(most)); err != nil {
 			return 0, err
 		}
-		c.until.Store(until.UnixNano())
+		c.until.Store(int64(at + most))
 	}
 	return c.Conn.Write(b)
 }

@@ -25,7 +25,7 @@ type exchange struct {
 	client  context.Context // ends with the client
 	path    string          // escaped, without the query
 	kind    string
-	started time.Time
+	started time.Duration
 	ruling  *ruling // in force when it began
 
 	status   int    // what the client got, or was meant to get

@@ -210,7 +210,7 @@ func setDefault[T ~int | ~int64](option *T, value T) {
 // in front of it: both http.ServeMux and gorilla/mux answer unclean paths with
 // redirects that the API never sent.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{writer: w, inbound: r, client: r.Context(), path: r.URL.EscapedPath(), kind: kindForwarded, started: time.Now(), ruling: p.ruling.Load()}
+	x := &exchange{writer: w, inbound: r, client: r.Context(), path: r.URL.EscapedPath(), kind: kindForwarded, started: now(), ruling: p.ruling.Load()}
 	x.enter(&p.exchanges)
 	defer x.leave()
 	defer p.record(x)

@@ -48,7 +48,7 @@ type conn struct {
 	spoke     bool  // or did not: there was something to read, or the end
 	wrote     bool  // a byte of this turn's request was written
 	read      bool  // a byte of this turn's response was read
-	idleSince time.Time
+	idleSince time.Duration
 	scratch   []byte // for the head being read
 }
 

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,12 @@ type pool struct {
 	count int         // of all of them
 	timer *time.Timer // runs while there are any that age
 }
+
+// begun is when now began to count. What has passed since then costs a quarter of
+// what time.Now does, which reads two clocks.
+var begun = time.Now()
+
+func now() time.Duration { return time.Since(begun) }
 
 // shelf is the idle connections to a place, the oldest first. It may be empty.
 type shelf struct{ conns []*conn }
@@ -48,7 +55,7 @@ func (p *pool) put(c *conn, most, inAll int, maxAge time.Duration) {
 }
 
 func (p *pool) push(c *conn, most, inAll int, maxAge time.Duration) (surplus *conn) {
-	c.idleSince = time.Now()
+	c.idleSince = now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.shelf(c.place)
@@ -93,9 +100,9 @@ func (p *pool) shift(s *shelf) *conn {
 
 // oldest answers the place of the connection that has been idle longest.
 func (p *pool) oldest() (found place) {
-	var since time.Time
+	since := time.Duration(math.MaxInt64)
 	for at, s := range p.conns {
-		if len(s.conns) > 0 && (since.IsZero() || s.conns[0].idleSince.Before(since)) {
+		if len(s.conns) > 0 && s.conns[0].idleSince < since {
 			found, since = at, s.conns[0].idleSince
 		}
 	}
@@ -113,10 +120,10 @@ func (p *pool) age(most time.Duration) {
 func (p *pool) retire(most time.Duration) (old []*conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now, next := time.Now(), time.Duration(0)
+	now, next := now(), time.Duration(0)
 	for at, s := range p.conns {
 		n := 0
-		for n < len(s.conns) && now.Sub(s.conns[n].idleSince) >= most {
+		for n < len(s.conns) && now-s.conns[n].idleSince >= most {
 			n++
 		}
 		old = append(old, s.conns[:n]...)
@@ -125,7 +132,7 @@ func (p *pool) retire(most time.Duration) (old []*conn) {
 			delete(p.conns, at)
 			continue
 		}
-		if left := most - now.Sub(s.conns[0].idleSince); next == 0 || left < next {
+		if left := most - (now - s.conns[0].idleSince); next == 0 || left < next {
 			next = left
 		}
 	}
