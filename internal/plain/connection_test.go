@@ -117,6 +117,44 @@ func TestAnIdleConnectionKeepsNothingOfItsRequests(t *testing.T) {
 	}
 }
 
+// written counts the writes to a client.
+type written struct {
+	net.Conn
+	count int
+}
+
+func (w *written) Write(b []byte) (int, error) {
+	w.count++
+	return w.Conn.Write(b)
+}
+
+// A write is what costs most of all that happens to a response.
+func TestAnAnswerOfUsualSizeIsOneWrite(t *testing.T) {
+	for name, size := range map[string]int{"none": 0, "short": 100, "usual": 8 << 10} {
+		for _, length := range []string{"", fmt.Sprint(size)} {
+			t.Run(name+" "+length, func(t *testing.T) {
+				inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
+					if length != "" {
+						set(w, "Content-Length", length)
+					}
+					_, _ = io.WriteString(w, text(size)[:size/2])
+					_, _ = io.WriteString(w, text(size)[size/2:])
+				}, func(t *testing.T, l *Listener, dial func() net.Conn) {
+					conn := dial()
+					synctest.Wait()
+					counting := &written{Conn: only(t, l).Conn}
+					only(t, l).Conn = counting
+					res := ask(t, conn, bufio.NewReader(conn))
+					body, err := io.ReadAll(res.Body)
+					if string(body) != text(size) || err != nil || counting.count != 1 {
+						t.Errorf("%d bytes by %d writes, %v", len(body), counting.count, err)
+					}
+				})
+			})
+		}
+	}
+}
+
 // Closing while the client still sends would take the answer with it.
 func TestAnEarlyAnswerReachesAClientThatSendsSlowlyToTheEnd(t *testing.T) {
 	inBubble(t, ok, func(t *testing.T, _ *Listener, dial func() net.Conn) {

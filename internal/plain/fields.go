@@ -39,6 +39,7 @@ func (w *response) hides() hidden {
 // of their names.
 func (w *response) writeFields(status int, hides hidden) {
 	c := w.c
+	c.lend()
 	c.out = append(strconv.AppendInt(append(c.out, "HTTP/1.1 "...), int64(status), 10), ' ')
 	if text := http.StatusText(status); text != "" {
 		c.out = append(c.out, text...)

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// outSize is the output buffer's: what a response usually takes.
-	outSize = 4 << 10
+	// outSize is the output buffer's: what a response usually takes. One write
+	// costs more than copying so much.
+	outSize = 16 << 10
 	// maxHeld is how much of a body of unknown length is held back: it may turn out
 	// to be all of it, whose length can then be told, or makes a larger chunk.
 	maxHeld = 2 << 10
@@ -42,12 +43,18 @@ type response struct {
 
 func (w *response) begin(c *conn, t *turn) {
 	w.c, w.turn, w.length = c, t, unknown
-	c.lent = outs.Get().(*[outSize]byte)
-	c.out = c.lent[:0]
 }
 
-// outs lends output buffers, which idle connections do without.
+// outs lends output buffers for as long as there is something to write.
 var outs = sync.Pool{New: func() any { return new([outSize]byte) }}
+
+// lend sees to it that there is an output buffer.
+func (c *conn) lend() {
+	if c.lent == nil {
+		c.lent = outs.Get().(*[outSize]byte)
+		c.out = c.lent[:0]
+	}
+}
 
 // release lets go of what the response was made with.
 func (c *conn) release() {
