@@ -44,7 +44,7 @@ type conn struct {
 	out    []byte         // waits to be written
 	lent   *[outSize]byte // what that begins in
 	header http.Header    // of the response
-	names  []string       // of that, being sorted
+	fields []field        // of that, being sorted
 	state  atomic.Int32
 
 	mu  sync.Mutex // of what follows, and of attendance

@@ -10,34 +10,15 @@ import (
 	"github.com/hookproxy/hookproxy/internal/http1"
 )
 
-// hidden are the fields of a handler's that are not written.
-type hidden uint8
-
-const (
-	hidesNothing hidden = 0
-	hidesLength  hidden = 1 << iota // there is no body, and none is spoken of
-	hidesType
-	hidesConnection
-)
-
-// hides answers the fields that a response must not have. A 304 has no
-// Content-Length here as in net/http, though RFC 9110 §15.4.5 would let it.
-func (w *response) hides() hidden {
-	hides := hidesNothing
-	if w.status == http.StatusNotModified {
-		hides = hidesLength | hidesType
-	} else if !bodyAllowed(w.status) {
-		hides = hidesLength
-	}
-	if w.closes {
-		hides |= hidesConnection
-	}
-	return hides
+// field is one of a response's, with all its values.
+type field struct {
+	name   string
+	values []string
 }
 
 // writeFields writes the status line and the fields as they are now, in the order
 // of their names.
-func (w *response) writeFields(status int, hides hidden) {
+func (w *response) writeFields(status int) {
 	c := w.c
 	c.lend()
 	c.out = append(strconv.AppendInt(append(c.out, "HTTP/1.1 "...), int64(status), 10), ' ')
@@ -47,16 +28,17 @@ func (w *response) writeFields(status int, hides hidden) {
 		c.out = strconv.AppendInt(append(c.out, "status code "...), int64(status), 10)
 	}
 	c.out = append(c.out, "\r\n"...)
-	c.names = c.names[:0]
-	for name := range c.header {
-		if http1.IsToken(name) && !hides.name(name) {
-			c.names = append(c.names, name)
+	w.said = said{}
+	c.fields = c.fields[:0]
+	for name, values := range c.header {
+		if w.takes(status, name, values) && http1.IsToken(name) {
+			c.fields = append(c.fields, field{name, values})
 		}
 	}
-	slices.Sort(c.names)
-	for _, name := range c.names {
-		for _, value := range c.header[name] {
-			c.out = appendField(c.out, name, value)
+	slices.SortFunc(c.fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	for _, f := range c.fields {
+		for _, value := range f.values {
+			c.out = appendField(c.out, f.name, value)
 		}
 	}
 	if status >= 200 {
@@ -64,35 +46,68 @@ func (w *response) writeFields(status int, hides hidden) {
 	}
 }
 
+// said is what the handler's fields tell the server.
+type said struct {
+	coded, dated, typed bool
+	trailer             []string
+}
+
+// takes notes what a field of the handler's says, and reports whether it is
+// written. A 304 has no Content-Length here as in net/http, though RFC 9110
+// §15.4.5 would let it.
+func (w *response) takes(status int, name string, values []string) bool {
+	switch name {
+	case "Transfer-Encoding": // which is ours to choose
+		return false
+	case "Content-Length":
+		return status >= 200 && w.takesLength(values) && bodyAllowed(status)
+	case "Content-Type":
+		w.said.typed = true
+		return status != http.StatusNotModified
+	case "Connection":
+		w.closes = w.closes || status >= 200 && http1.HasToken(values, "close")
+		return !w.closes
+	case "Content-Encoding":
+		w.said.coded = len(values) > 0 && values[0] != ""
+	case "Date":
+		w.said.dated = true
+	case "Trailer":
+		w.said.trailer = values
+	}
+	return true
+}
+
+// takesLength notes how long the body is to be. What is no length is taken out.
+func (w *response) takesLength(values []string) bool {
+	if len(values) == 0 {
+		return false
+	}
+	n, err := strconv.ParseInt(values[0], 10, 64)
+	if err == nil && n >= 0 {
+		w.length = n
+		return true
+	}
+	if values[0] != "" {
+		w.c.l.logf("http: invalid Content-Length of %q", values[0])
+	}
+	delete(w.c.header, "Content-Length")
+	return false
+}
+
 // addFields writes what the server says of its own, but how the body ends.
 func (w *response) addFields() {
-	_, typed := w.c.header["Content-Type"]
-	w.sniffs = !typed && bodyAllowed(w.status) && w.c.header.Get("Content-Encoding") == ""
-	if _, dated := w.c.header["Date"]; !dated {
+	w.sniffs = !w.said.typed && !w.said.coded && bodyAllowed(w.status)
+	if !w.said.dated {
 		w.c.out = append(time.Now().UTC().AppendFormat(append(w.c.out, "Date: "...), http.TimeFormat), "\r\n"...)
 	}
 	if w.closes {
 		w.c.out = append(w.c.out, "Connection: close\r\n"...)
 	}
-	for _, value := range w.c.header["Trailer"] {
+	for _, value := range w.said.trailer {
 		for name := range strings.SplitSeq(value, ",") {
 			w.announce(http.CanonicalHeaderKey(http1.Trim(name)))
 		}
 	}
-}
-
-func (h hidden) name(name string) bool {
-	switch name {
-	case "Transfer-Encoding": // which is ours to choose
-		return true
-	case "Content-Length":
-		return h&hidesLength != 0
-	case "Content-Type":
-		return h&hidesType != 0
-	case "Connection":
-		return h&hidesConnection != 0
-	}
-	return false
 }
 
 // unbroken keeps a handler's value on its line.

@@ -11,9 +11,12 @@ import (
 	"github.com/hookproxy/hookproxy/internal/presence"
 )
 
-// turn is one request with its response.
+// turn is one request with its response, all of it in one piece of memory. Who
+// holds the request beyond its end holds that.
 type turn struct {
 	request  http.Request
+	url      url.URL
+	values   [12]string       // of the header, if they are no more than that
 	presence presence.Context // the request's
 	body     body
 	response response
@@ -67,11 +70,7 @@ func (c *conn) parse(head []byte) *turn {
 	t.request = *c.base.WithContext(&t.presence)
 	r := &t.request
 	r.Method, r.RequestURI = method, target
-	var err error
-	if r.URL, err = url.ParseRequestURI(target); err != nil {
-		return nil
-	}
-	if !t.parseFields(text, bytes.Count(head, lineEnd)-2) || r.Host == "" {
+	if !t.parseTarget(target) || !t.parseFields(text, bytes.Count(head, lineEnd)-2) || r.Host == "" {
 		return nil
 	}
 	c.start += len(head)
@@ -84,13 +83,51 @@ func (c *conn) parse(head []byte) *turn {
 	return t
 }
 
+// parseTarget does what url.ParseRequestURI does, and does it itself where there is
+// nothing to unescape.
+func (t *turn) parseTarget(target string) bool {
+	path, query, asks := strings.Cut(target, "?")
+	if asks && query == "" || !isBare(path) {
+		parsed, err := url.ParseRequestURI(target)
+		t.request.URL = parsed
+		return err == nil
+	}
+	t.url.Path, t.url.RawQuery = path, query
+	t.request.URL = &t.url
+	return true
+}
+
+// isBare reports whether a path stands for itself: it has no escape, and nothing
+// that package url would escape.
+func isBare(path string) bool {
+	for i := range len(path) {
+		if !bare[path[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+// bare are the bytes of which package url itself makes nothing else.
+var bare = func() (bare [256]bool) {
+	for c := '!'; c <= '~'; c++ {
+		path := "/" + string(c)
+		u, err := url.ParseRequestURI(path)
+		bare[c] = err == nil && *u == url.URL{Path: path}
+	}
+	return bare
+}()
+
 // parseFields reads fields to the letter (RFC 9112 §5), count of them. It answers
 // false where one is malformed, or decides how the request or its connection is to
 // be read.
 func (t *turn) parseFields(text string, count int) bool {
 	header := make(http.Header, count)
 	t.request.Header = header
-	values := make([]string, 0, count)
+	values := t.values[:0]
+	if count > len(t.values) {
+		values = make([]string, 0, count)
+	}
 	for text != "" {
 		var line string
 		line, text, _ = strings.Cut(text, "\r\n")

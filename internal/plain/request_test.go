@@ -12,6 +12,9 @@ import (
 
 const plainGet = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 
+// printable is all of ASCII that may stand in a path as it is.
+const printable = "!\"#$&'()*+,-./0123456789:;<=>@ABCXYZ[\\]^_`abcxyz{|}~"
+
 // requests are bytes that clients send, and whether all requests in them are plain.
 var requests = map[string]struct {
 	sent  string
@@ -20,6 +23,10 @@ var requests = map[string]struct {
 	"nothing":                   {"", false},
 	"a GET":                     {plainGet, true},
 	"a GET with a query":        {"GET /a%20b/?x=1&y=%zz HTTP/1.1\r\nHost: a:80\r\nAccept: */*\r\naccept: text/html\r\nX-Empty:\r\nX-Space: \t a b \r\n\r\n", true},
+	"any byte in a path":        {"GET /" + printable + " HTTP/1.1\r\nHost: a\r\n\r\n", true},
+	"a path of marks":           {"GET /$&+,-./:;=@~ HTTP/1.1\r\nHost: a\r\n\r\nGET /a;b=1,2:c@d+e?f=g HTTP/1.1\r\nHost: a\r\n\r\n", true},
+	"an empty query":            {"GET /a? HTTP/1.1\r\nHost: a\r\n\r\nGET /a?? HTTP/1.1\r\nHost: a\r\n\r\nGET /a?b#c?d? HTTP/1.1\r\nHost: a\r\n\r\n", true},
+	"many fields":               {"GET /a HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("A: 1\r\nB: 2\r\nC-d: 3\r\n", 30) + "\r\n" + plainGet, true},
 	"a kept connection":         {"GET /a HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n", true},
 	"two at once":               {plainGet + plainGet, true},
 	"a POST":                    {"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", true},

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-
-	"github.com/hookproxy/hookproxy/internal/http1"
 )
 
 const (
@@ -38,6 +36,7 @@ type response struct {
 	sniffs  bool // the Content-Type is found out from the body
 	closes  bool // the connection ends with the response
 	err     error
+	said    said
 	trailer []string // that the handler has announced
 }
 
@@ -59,7 +58,7 @@ func (c *conn) lend() {
 // release lets go of what the response was made with.
 func (c *conn) release() {
 	clear(c.header)
-	clear(c.names)
+	clear(c.fields[:cap(c.fields)])
 	outs.Put(c.lent)
 	c.out, c.lent = nil, nil
 }
@@ -78,15 +77,14 @@ func (w *response) WriteHeader(status int) {
 		return
 	}
 	if status < 200 && status != http.StatusSwitchingProtocols {
-		w.writeFields(status, hidesLength)
+		w.writeFields(status)
 		w.c.out = append(w.c.out, "\r\n"...)
 		w.flush()
 		return
 	}
 	w.status = status
-	w.closes = w.c.l.closing() || !w.turn.body.here() || http1.HasToken(w.c.header["Connection"], "close")
-	w.setLength()
-	w.writeFields(status, w.hides())
+	w.closes = w.c.l.closing() || !w.turn.body.here()
+	w.writeFields(status)
 	if w.length != unknown && !w.sniffs || !bodyAllowed(status) {
 		w.frame(false)
 	}
@@ -99,23 +97,6 @@ func bodyAllowed(status int) bool {
 
 func (w *response) hasBody() bool {
 	return bodyAllowed(w.status) && w.turn.request.Method != http.MethodHead
-}
-
-func (w *response) setLength() {
-	values := w.c.header["Content-Length"]
-	if len(values) == 0 {
-		return
-	}
-	if values[0] == "" { // says nothing
-		delete(w.c.header, "Content-Length")
-		return
-	}
-	if n, err := strconv.ParseInt(values[0], 10, 64); err == nil && n >= 0 {
-		w.length = n
-		return
-	}
-	w.c.l.logf("http: invalid Content-Length of %q", values[0])
-	delete(w.c.header, "Content-Length")
 }
 
 // Write implements http.ResponseWriter.
