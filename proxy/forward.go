@@ -25,9 +25,10 @@ func checkResponse(out *http.Request, res *http.Response) error {
 	if res.StatusCode < http.StatusContinue { // as net/http reads "000" and "+20"; writing it panics
 		return errors.New("the upstream answered a status that is none")
 	}
-	asked := out.Header.Get("Upgrade")
-	if res.StatusCode == http.StatusSwitchingProtocols && (asked == "" || !strings.EqualFold(asked, res.Header.Get("Upgrade"))) {
-		return errors.New("the upstream switched protocols unasked")
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		if asked := out.Header.Get("Upgrade"); asked == "" || !strings.EqualFold(asked, res.Header.Get("Upgrade")) {
+			return errors.New("the upstream switched protocols unasked")
+		}
 	}
 	return nil
 }
