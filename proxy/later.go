@@ -48,11 +48,11 @@ func (f *finished) size() int64 {
 	return int64(n)
 }
 
-// alone answers the exchange with headers and a response body of its own: the
-// response's are on their way to the client, and gone with it.
+// alone answers the exchange with headers and bodies of its own: the others' are on
+// their way to the client, and gone with it.
 func (f *finished) alone() *finished {
 	own, exchange := *f, *f.exchange
-	exchange.ResponseBody = bytes.Clone(exchange.ResponseBody)
+	exchange.RequestBody, exchange.ResponseBody = bytes.Clone(exchange.RequestBody), bytes.Clone(exchange.ResponseBody)
 	exchange.RequestHeader, exchange.ResponseHeader = exchange.RequestHeader.Clone(), exchange.ResponseHeader.Clone()
 	own.exchange = &exchange
 	return &own

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+
+	"github.com/hookproxy/hookproxy/internal/buffer"
 )
 
 var errBodyClosed = errors.New("the exchange is over, and with it its request's body")
@@ -93,6 +95,7 @@ type requestCopy struct {
 	size    int64 // the Content-Length, or -1
 	lease   lease
 	data    []byte
+	memory  *buffer.Buffer // of data
 	whole   bool
 	omitted string // why there is no copy, and will be none
 }
@@ -128,17 +131,22 @@ func (c *requestCopy) room(n int64) bool {
 	if !c.lease.grow(want - int64(cap(c.data))) {
 		return false
 	}
-	c.data = append(make([]byte, 0, want), c.data...)
+	grown := buffer.Get(int(want))
+	c.data = append(grown.Bytes, c.data...)
+	c.memory.Release()
+	c.memory = grown
 	return true
 }
 
 func (c *requestCopy) drop(why string) {
-	c.data, c.whole, c.omitted = nil, false, why
+	c.memory.Release()
+	c.data, c.memory, c.whole, c.omitted = nil, nil, false, why
 	c.lease.release()
 }
 
 // take answers the whole body without its content codings, or why there is
-// none. What it answers stays valid until close.
+// none. What it answers stays valid until close, when other bodies are written to
+// its memory.
 func (c *requestCopy) take(h http.Header) (body []byte, omitted string) {
 	if c == nil {
 		return nil, ""
