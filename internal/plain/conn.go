@@ -22,13 +22,12 @@ const (
 	peeked = 4
 )
 
-// The states of a connection: a request is awaited, or under way, or none is any
-// more.
+// The states of a connection: its first request is awaited, or a later one, or one
+// is under way.
 const (
 	fresh int32 = iota
 	idle
 	active
-	over
 )
 
 // conn is a connection while what it brings is plain. One goroutine serves it.
@@ -49,8 +48,9 @@ type conn struct {
 
 	mu  sync.Mutex // of what follows, and of attendance
 	set time.Time  // the socket's read deadline; zero for none
-	// retiring: the first request has to come by the deadline that is set
-	retiring bool
+	// retires is when the connection ends, unless there is a request by then; zero
+	// while the listener is open.
+	retires time.Time
 	attendance
 }
 
@@ -80,8 +80,11 @@ func (c *conn) serve() {
 		if c.spare, c.passed = 0, 0; t.request.Method == http.MethodPost {
 			c.spare = peeked
 		}
-		if !c.answer(t) || !c.state.CompareAndSwap(active, idle) || c.l.closing() {
+		if !c.answer(t) {
 			return
+		}
+		if c.state.Store(idle); c.l.closing() {
+			c.retire() // nobody has told the client
 		}
 	}
 }
@@ -99,20 +102,23 @@ func (c *conn) ended(reason any, left bool) {
 	c.l.remove(c)
 }
 
-// retire ends the connection where it waits for a request.
+// retire ends the connection, but lets a request come that may be on its way: who
+// asks again and again on a kept connection cannot know that he must not. One that
+// is under way is the last in any case.
 func (c *conn) retire() {
-	if c.state.CompareAndSwap(idle, over) {
-		_ = c.Conn.Close()
+	patience := idlePatience
+	switch c.state.Load() {
+	case active:
 		return
+	case fresh:
+		patience = newPatience
 	}
-	if c.state.Load() == fresh {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.retiring = true
-		if soon := time.Now().Add(newPatience); c.set.IsZero() || c.set.After(soon) {
-			c.set = soon
-			_ = c.Conn.SetReadDeadline(soon) // fails where it is closed
-		}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.retires = time.Now().Add(patience)
+	if c.set.IsZero() || c.set.After(c.retires) {
+		c.set = c.retires
+		_ = c.Conn.SetReadDeadline(c.set) // fails where reading does
 	}
 }
 
@@ -212,7 +218,8 @@ func (c *conn) await() (due time.Time, err error) {
 	if !first {
 		due = time.Time{}
 	}
-	return due, c.begun()
+	c.state.Store(active)
+	return due, nil
 }
 
 // skip passes over an empty line behind a POST's body, which old clients send
@@ -226,14 +233,6 @@ func (c *conn) skip() {
 		c.start++
 		c.passed++
 	}
-}
-
-// begun claims the connection for a request.
-func (c *conn) begun() error {
-	if c.state.CompareAndSwap(idle, active) || c.state.CompareAndSwap(fresh, active) {
-		return nil
-	}
-	return net.ErrClosed
 }
 
 // makeRoom makes room in the input buffer for more of a head.
@@ -281,10 +280,15 @@ func (c *conn) limit(due time.Time) error {
 func (c *conn) unlimit() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cut || c.retiring && c.state.Load() == fresh {
+	if c.cut {
 		return os.ErrDeadlineExceeded
 	}
 	c.set = time.Time{}
+	if !c.retires.IsZero() && c.state.Load() != active {
+		if c.set = c.retires; !time.Now().Before(c.set) {
+			return os.ErrDeadlineExceeded
+		}
+	}
 	return c.Conn.SetReadDeadline(c.set)
 }
 

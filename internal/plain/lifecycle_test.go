@@ -241,10 +241,10 @@ func TestClosingWaitsForWhatIsUnderWay(t *testing.T) {
 		began, down := time.Now(), make(chan error, 1)
 		go func() { down <- l.Shutdown(t.Context()) }() // ends with busy's request
 		synctest.Wait()
-		if after := closedAfter(t, idle); after != 0 {
+		if after := closedAfter(t, idle); after != idlePatience {
 			t.Errorf("the idle connection after %v", after)
 		}
-		if after := closedAfter(t, fresh); after != newPatience {
+		if after := closedAfter(t, fresh); after != newPatience-idlePatience {
 			t.Errorf("the new connection after %v", after)
 		}
 		res, err := http.ReadResponse(bufio.NewReader(busy), nil)

@@ -23,9 +23,13 @@ import (
 	"time"
 )
 
-// newPatience is how long Shutdown waits for the first request of a connection,
-// as net/http does.
-const newPatience = 5 * time.Second
+// How long a listener that is closed lets a request come: the first of a
+// connection as net/http does, a later one about as long as a client takes that
+// asks again and again.
+const (
+	newPatience  = 5 * time.Second
+	idlePatience = 250 * time.Millisecond
+)
 
 // Listener serves the plain requests of connections that it accepts. Its Accept is
 // for the server to which it leaves the others.
@@ -128,8 +132,8 @@ func (l *Listener) closing() bool {
 	}
 }
 
-// Close stops accepting, ends the connections on which nothing is under way, and
-// lets the others end with their response.
+// Close stops accepting, and lets connections end with their response, or where no
+// request comes any more.
 func (l *Listener) Close() error {
 	l.close.Do(func() { close(l.closed) })
 	err := l.Listener.Close()
