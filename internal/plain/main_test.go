@@ -110,9 +110,13 @@ func answerOf(r *bufio.Reader, method string) (string, error) {
 	if date := res.Header.Get("Date"); date != "" && date != "then" {
 		res.Header.Set("Date", "now")
 	}
-	head, _, _ := strings.Cut(raw.String(), "\r\n\r\n")
-	return fmt.Sprintf("%s %v length %d coding %v close %v body %q trailer %v failed %v, %d lines", res.Status, res.Header, res.ContentLength, res.TransferEncoding,
-		res.Close, body, res.Trailer, failed, strings.Count(head, "\n")), nil
+	head, rest, _ := strings.Cut(raw.String(), "\r\n\r\n")
+	tail := ""
+	if at := strings.LastIndex(rest, "0\r\n"); len(res.TransferEncoding) > 0 && at >= 0 {
+		tail = rest[at:]
+	}
+	return fmt.Sprintf("%s %v length %d coding %v close %v body %q trailer %v %q failed %v, %d lines", res.Status, res.Header, res.ContentLength, res.TransferEncoding,
+		res.Close, body, res.Trailer, tail, failed, strings.Count(head, "\n")), nil
 }
 
 // oneByte reads no further than it has to.
