@@ -107,6 +107,7 @@ func TestAClientIsSeenToLeaveWhateverHeHasSent(t *testing.T) {
 				left := time.Now()
 				conn.Close()
 				time.Sleep(time.Hour)
+				synctest.Wait()
 				if after := ended.Sub(left); after < 0 || after > 2*attendPatience {
 					t.Errorf("after %v", after)
 				}
