@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"testing"
 )
 
@@ -36,6 +37,29 @@ func TestWhatWasHeldIsHandedOnInPiecesThatASlowClientCanTake(t *testing.T) {
 			if last := i == len(w.sizes)-1; n > maxPiece || n < maxPiece && !last {
 				t.Errorf("%d bytes came in pieces of %v", len(body), w.sizes)
 			}
+		}
+	}
+}
+
+// A body of any size is in memory that was there before.
+func TestACaptureTakesNoMemoryForItsBody(t *testing.T) {
+	if raceEnabled {
+		t.Skip("sync.Pool forgets at random under the race detector")
+	}
+	const runs, most = 500, 10_000
+	for _, size := range []int{100, 64 << 10, 900 << 10} {
+		body := append(append([]byte(`{"id":7,"note":"`), bytes.Repeat([]byte("x"), size)...), `"}`...)
+		answer := canned{http.Header{"Content-Type": {"application/json"}}, body, false}
+		send := repeating(t, featureProxy(t, ruleWith("", ""), answer, nowhere{}), "/contacts/7")
+		send() // takes it
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range runs {
+			send()
+		}
+		runtime.ReadMemStats(&after)
+		if each := (after.TotalAlloc - before.TotalAlloc) / runs; each > most {
+			t.Errorf("a capture of %d bytes takes %d bytes of fresh memory; want %d at most", len(body), each, most)
 		}
 	}
 }
