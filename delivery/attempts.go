@@ -55,9 +55,66 @@ func isAbout(a subscriptions.Attempt, event string) bool {
 	return slices.ContainsFunc(a.Batch.Events, func(e subscriptions.AttemptEvent) bool { return is(e.EventID, e.Event) })
 }
 
-// readAttempt reads what finish.lua recorded. A field that is missing or no number
-// is left at zero: this is for people to look at.
+// remembered answers an attempt as the log of them has it: one JSON array, since Redis
+// takes a field of its own for each part several times as long to write down.
+//
+//	[event, name, sequence, attempt, outcome, status, ms, error, head, batch]
+//
+// What is empty at the end is left out.
+func (f *finished) remembered() []byte {
+	d := f.delivery
+	b := appendText(append(make([]byte, 0, 128), '['), d.event.ID)
+	b = appendText(append(b, ','), d.event.Name)
+	b = strconv.AppendInt(append(b, ','), d.sequence, 10)
+	b = strconv.AppendInt(append(b, ','), int64(d.tries+1), 10)
+	b = appendText(append(b, ','), string(f.step))
+	b = strconv.AppendInt(append(b, ','), int64(f.status), 10)
+	b = strconv.AppendInt(append(b, ','), f.took.Milliseconds(), 10)
+	rest := [...]string{f.class, f.head, d.roll()}
+	most := len(rest)
+	for most > 0 && rest[most-1] == "" {
+		most--
+	}
+	for _, text := range rest[:most] {
+		b = appendText(append(b, ','), text)
+	}
+	return append(b, ']')
+}
+
+// appendText appends a text as JSON.
+func appendText(b []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, _ := json.Marshal(text) // a text always encodes
+			return append(b, quoted...)
+		}
+	}
+	return append(append(append(b, '"'), text...), '"')
+}
+
+// readAttempt reads what finish.lua recorded. What is missing or not as expected is
+// left at zero: this is for people to look at.
 func readAttempt(entry redis.XMessage) subscriptions.Attempt {
+	text, one := entry.Values["is"].(string)
+	if !one {
+		return readFields(entry)
+	}
+	at, _ := entry.Values["at"].(string)
+	ms, _ := strconv.ParseInt(at, 10, 64)
+	a := subscriptions.Attempt{Cursor: entry.ID, At: time.UnixMilli(ms).UTC()}
+	var batch string
+	parts := []any{&a.EventID, &a.Event, &a.Sequence, &a.Attempt, &a.Outcome, &a.Status, &a.DurationMS, &a.Error, &a.Response, &batch}
+	_ = json.Unmarshal([]byte(text), &parts)
+	if batch != "" {
+		a.Batch = new(subscriptions.AttemptBatch)
+		_ = json.Unmarshal([]byte(batch), a.Batch)
+	}
+	return a
+}
+
+// readFields reads an attempt of which each part is a field, as they were recorded
+// before remembered. They go as others come.
+func readFields(entry redis.XMessage) subscriptions.Attempt {
 	field := func(name string) string {
 		text, _ := entry.Values[name].(string)
 		return text

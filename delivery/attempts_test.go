@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
@@ -98,6 +100,53 @@ func TestTheHeadOfAResponseReachesTheHistory(t *testing.T) {
 		list, _, err := r.operations().Attempts(r.Context(), id, subscriptions.AttemptQuery{Limit: 9})
 		if err != nil || len(list) != 1 || list[0].Response != "no such column" {
 			r.Errorf("the history is %+v, %v", list, err)
+		}
+	})
+}
+
+func TestAnAttemptIsToldAsItWasWhateverTheTargetSaid(t *testing.T) {
+	for name, head := range map[string]string{
+		"nothing": "", "plain": "no such column", "quotes": `{"error":"a \"b\" \\ c"}`, "lines": "a\n\tb", "other scripts": "größer, 大きい, \u2028",
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEachRedis(t, func(r *rig) {
+				id := r.subscribe("a", "contact.create", "http://a")
+				r.push(event(1))
+				r.dispatchAll()
+				d := r.takeOne()
+				a := attempt{outcome: Failed, status: 422, class: classHTTP4xx, took: 3 * time.Millisecond, head: head}
+				must(r.finish(r.Context(), []finished{{attempt: a, delivery: d, step: stepDead}}))
+				list, _, err := r.operations().Attempts(r.Context(), id, subscriptions.AttemptQuery{Limit: 9})
+				if err != nil || len(list) != 1 {
+					r.Fatalf("the history is %+v, %v", list, err)
+				}
+				want := subscriptions.Attempt{
+					Cursor: list[0].Cursor, At: list[0].At, EventID: "e1", Event: "contact.create", Sequence: 1, Attempt: 1,
+					Outcome: subscriptions.AttemptDead, Status: 422, DurationMS: 3, Error: classHTTP4xx, Response: head,
+				}
+				if list[0] != want {
+					r.Errorf("the attempt is %+v, want %+v", list[0], want)
+				}
+			})
+		})
+	}
+}
+
+func TestAttemptsThatAnEarlierVersionRecordedAreTold(t *testing.T) {
+	onEachRedis(t, func(r *rig) {
+		id := r.subscribe("a", "contact.create", "http://a")
+		must(r.client.XAdd(r.Context(), &redis.XAddArgs{Stream: r.lane.Attempts(id), Values: []any{
+			"at", 1764335628000, "event", "e1", "name", "contact.create", "seq", 7, "attempt", 2, "outcome", "retry",
+			"status", 500, "ms", 12, "error", classHTTP5xx, "head", "no such column", "batch", `{"id":"b1","events":[{"event_id":"e1"}]}`,
+		}}).Result())
+		list, _, err := r.operations().Attempts(r.Context(), id, subscriptions.AttemptQuery{Limit: 9})
+		if err != nil || len(list) != 1 {
+			r.Fatalf("the history is %+v, %v", list, err)
+		}
+		a := list[0]
+		if a.At.UnixMilli() != 1764335628000 || a.EventID != "e1" || a.Event != "contact.create" || a.Sequence != 7 || a.Attempt != 2 || a.Outcome != "retry" ||
+			a.Status != 500 || a.DurationMS != 12 || a.Error != classHTTP5xx || a.Response != "no such column" || a.Batch == nil || a.Batch.Events[0].EventID != "e1" {
+			r.Errorf("the attempt is %+v, of batch %+v", a, a.Batch)
 		}
 	})
 }

@@ -20,11 +20,11 @@ end
 
 local function look(id)
   for _, key in ipairs({ blocked_key(id), windows_key(id), riders_key(id) }) do
-    found.deliveries = found.deliveries + redis.call('ZCARD', key)
+    found.deliveries = found.deliveries + call('ZCARD', key)
   end
   for _, key in ipairs({ queue_key(id), retry_key(id) }) do
-    found.deliveries = found.deliveries + redis.call('ZCARD', key)
-    local first = redis.call('ZRANGE', key, 0, 0)[1]
+    found.deliveries = found.deliveries + call('ZCARD', key)
+    local first = call('ZRANGE', key, 0, 0)[1]
     if first and found.read < READ then
       local when, size = happened(first)
       found.read = found.read + size
@@ -33,14 +33,14 @@ local function look(id)
   end
 end
 
-local last = redis.call('LINDEX', lane .. 'events', -1)
+local last = call('LINDEX', lane .. 'events', -1)
 if last then
   local ok, h = pcall(cjson.decode, string.match(last, '^[^\n]*'))
   age(ok and type(h) == 'table' and h.at)
 end
-local runnable, waiting = redis.call('ZCARD', lane .. 'runnable'), redis.call('ZCARD', lane .. 'waiting')
+local runnable, waiting = call('ZCARD', lane .. 'runnable'), call('ZCARD', lane .. 'waiting')
 for _, key in ipairs({ 'runnable', 'waiting' }) do
-  for _, id in ipairs(redis.call('ZRANGE', lane .. key, 0, sample - 1)) do look(id) end
+  for _, id in ipairs(call('ZRANGE', lane .. key, 0, sample - 1)) do look(id) end
 end
-return { redis.call('LLEN', lane .. 'events'), redis.call('LLEN', lane .. 'parked'), redis.call('ZCARD', lane .. 'leases'),
+return { call('LLEN', lane .. 'events'), call('LLEN', lane .. 'parked'), call('ZCARD', lane .. 'leases'),
   runnable, waiting, found.deliveries, (runnable <= sample and waiting <= sample) and 1 or 0, at - found.oldest }

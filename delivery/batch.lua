@@ -3,7 +3,7 @@
 -- riders that is, and how many deliveries were let go of.
 --
 -- s is a subscription as look in claim.lua makes it; its fields[5] is the order,
--- fields[14] tells that it has lines, and fields[20] that batches were made of it.
+-- fields[12] tells that it has lines, and fields[16] that batches were made of it.
 
 -- BATCH_BYTES is how much a batch holds, but for a single event, RIDERS how many
 -- ride in the batches of a call, but for the last one.
@@ -18,7 +18,7 @@ local claimed, let_go, bytes, riding = {}, 0, 0, 0
 local function gather(s, key, rows)
   local events, batches, open = {}, {}, nil
   for i, row in ipairs(rows) do events[i] = row[1] end
-  local made = s.fields[20] and #rows > 0 and redis.call('HMGET', batches_key(s.id), unpack(events)) or {}
+  local made = s.fields[16] and #rows > 0 and call('HMGET', batches_key(s.id), unpack(events)) or {}
   for i, row in ipairs(rows) do
     local size = made[i] and 0 or weight(row[1])
     if made[i] then
@@ -41,13 +41,13 @@ end
 -- subscription all that is behind it.
 local function news(s, most)
   local limit, rows = math.max(math.floor(RIDERS / s.batch_max), 1) * s.batch_max, {}
-  local queued = redis.call('ZRANGE', queue_key(s.id), 0, math.min(most * s.batch_max, limit) - 1, 'WITHSCORES')
+  local queued = call('ZRANGE', queue_key(s.id), 0, math.min(most * s.batch_max, limit) - 1, 'WITHSCORES')
   for i = 1, #queued, 2 do
     rows[#rows + 1] = { queued[i], queued[i + 1], s.retried and recall(s.id, queued[i]) or '0' }
   end
   local batches, open = gather(s, queue_key(s.id), rows)
   if not open then return batches end
-  local came = redis.call('ZREVRANGEBYSCORE', marks_key(s.id), open[2], '-inf', 'LIMIT', 0, 1)[1]
+  local came = call('ZREVRANGEBYSCORE', marks_key(s.id), open[2], '-inf', 'LIMIT', 0, 1)[1]
   if not came or came + s.batch_within <= at then return batches end
   local ripe = {}
   for _, batch in ipairs(batches) do
@@ -63,7 +63,7 @@ end
 -- missing lets go of a delivery whose event is gone.
 local function missing(s, event)
   forget(s.id, event)
-  if s.fields[14] then s.gone[#s.gone + 1] = event end
+  if s.fields[12] then s.gone[#s.gone + 1] = event end
   let_go = let_go + 1
 end
 
@@ -78,7 +78,7 @@ local function embark(s, head, riders)
   local words, scores, heads = { 'batch-' .. string.lower(token) .. '-' .. (#claimed + 1) }, {}, {}
   for _, rider in ipairs(riders) do
     s.taken[#s.taken + 1] = rider
-    if redis.call('HEXISTS', stored, rider[1]) == 0 then
+    if call('HEXISTS', stored, rider[1]) == 0 then
       missing(s, rider[1])
     elseif not waits_in_line(s, rider[1], rider[2]) then
       words[#words + 1] = rider[1]
@@ -86,11 +86,11 @@ local function embark(s, head, riders)
       heads[#heads + 1], heads[#heads + 2] = rider[1], head
     end
   end
-  if not s.fields[20] then redis.call('HSET', subscription_key(s.id), 'batches', '1') end
-  redis.call('HSET', batches_key(s.id), head, table.concat(words, ' '))
+  if not s.fields[16] then call('HSET', subscription_key(s.id), 'batches', '1') end
+  call('HSET', batches_key(s.id), head, table.concat(words, ' '))
   if #scores > 0 then
-    redis.call('ZADD', riders_key(s.id), unpack(scores))
-    redis.call('HSET', riding_key(s.id), unpack(heads))
+    call('ZADD', riders_key(s.id), unpack(scores))
+    call('HSET', riding_key(s.id), unpack(heads))
   end
   return words[1]
 end
@@ -101,7 +101,7 @@ end
 local function board(s, delivery)
   local head = delivery[1]
   if not s.batch_max then
-    if s.fields[20] then scatter(s.id, head, at) end
+    if s.fields[16] then scatter(s.id, head, at) end
     return nil
   end
   if not delivery.made then embark(s, head, delivery.riders) end
@@ -120,12 +120,12 @@ end
 
 -- tidy lets go of marks that say nothing of what is still queued.
 local function tidy(s)
-  local first = redis.call('ZRANGE', queue_key(s.id), 0, 0, 'WITHSCORES')
+  local first = call('ZRANGE', queue_key(s.id), 0, 0, 'WITHSCORES')
   if not first[1] then
-    redis.call('DEL', marks_key(s.id))
+    call('DEL', marks_key(s.id))
     return
   end
-  local came = redis.call('ZREVRANGEBYSCORE', marks_key(s.id), first[2], '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  if came[2] then redis.call('ZREMRANGEBYSCORE', marks_key(s.id), '-inf', '(' .. came[2]) end
+  local came = call('ZREVRANGEBYSCORE', marks_key(s.id), first[2], '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if came[2] then call('ZREMRANGEBYSCORE', marks_key(s.id), '-inf', '(' .. came[2]) end
 end
 

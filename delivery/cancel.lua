@@ -7,8 +7,8 @@
 -- result   1, or 0 where it has ended already or never was
 
 local at = now(ARGV[1])
-if not redis.call('ZSCORE', lane .. 'redelivering', ARGV[2]) then return 0 end
-redis.call('HSET', lane .. 'redelivery:' .. ARGV[2], 'state', 'cancelled', 'ended_at', string.format('%.0f', at))
-redis.call('ZADD', lane .. 'redelivering', at, ARGV[2]) -- the next step cleans up
+if not call('ZSCORE', lane .. 'redelivering', ARGV[2]) then return 0 end
+call('HSET', lane .. 'redelivery:' .. ARGV[2], 'state', 'cancelled', 'ended_at', string.format('%.0f', at))
+call('ZADD', lane .. 'redelivering', at, ARGV[2]) -- the next step cleans up
 wake()
 return 1

@@ -60,6 +60,7 @@ local ASIDE, BURST = 250, 100
 local want, cap, lease_for, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local retries_left = tonumber(ARGV[7])
 local leases, runnable, waiting = lane .. 'leases', lane .. 'runnable', lane .. 'waiting'
+local lapses = digits(at + lease_for)
 local lapsed = 0
 
 local function append(list, a, b)
@@ -67,12 +68,12 @@ local function append(list, a, b)
   list[#list + 1] = b
 end
 
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', at, 'LIMIT', 0, LAPSED_LIMIT)) do
-  redis.call('ZREM', leases, member)
+for _, member in ipairs(call('ZRANGEBYSCORE', leases, '-inf', at, 'LIMIT', 0, LAPSED_LIMIT)) do
+  call('ZREM', leases, member)
   local id, event, sequence, tries = lease_parts(member)
   if id then
     unlease(id)
-    redis.call('HDEL', lane .. 'full', id)
+    call('HDEL', lane .. 'full', id)
     if exists(id) then
       put_back(id, event, sequence, tries, at)
       place(id, at)
@@ -83,31 +84,31 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', at, 'LIMIT',
   end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', at, 'LIMIT', 0, DUE_LIMIT)) do
+for _, id in ipairs(call('ZRANGEBYSCORE', waiting, '-inf', at, 'LIMIT', 0, DUE_LIMIT)) do
   place(id, at)
 end
 
 -- reorder returns to the queue what failed, or was blocked, before its subscription
 -- was strictly ordered.
 local function reorder(id)
-  local blocked = redis.call('ZRANGE', blocked_key(id), 0, REORDER_LIMIT - 1, 'WITHSCORES')
+  local blocked = call('ZRANGE', blocked_key(id), 0, REORDER_LIMIT - 1, 'WITHSCORES')
   for i = 1, #blocked, 2 do
     unblock(id, blocked[i])
     hold(queue_key(id), blocked[i + 1], blocked[i])
   end
-  for _, event in ipairs(redis.call('ZRANGE', retry_key(id), 0, REORDER_LIMIT - 1)) do
+  for _, event in ipairs(call('ZRANGE', retry_key(id), 0, REORDER_LIMIT - 1)) do
     local _, sequence = recall(id, event)
-    redis.call('ZREM', retry_key(id), event)
+    call('ZREM', retry_key(id), event)
     hold(queue_key(id), sequence or '0', event)
   end
 end
 
 -- ripen_all queues what is left of the windows whose time is over.
 local function ripen_all(s)
-  local before = tonumber(s.fields[17] or 0)
+  local before = tonumber(s.fields[19] or 0)
   local last = ripen(s.id, ended(s.id, at), before, s.fields[5] == 'resource')
   if last == before then return end
-  redis.call('HSET', subscription_key(s.id), 'seq', last)
+  call('HSET', subscription_key(s.id), 'seq', last)
   if s.batch_max then mark(s.id, before + 1, at) end
 end
 
@@ -121,18 +122,18 @@ end
 -- queue it looks at one more, to know whether something stays in it.
 local function waits(s, most)
   if s.ordered then reorder(s.id) end
-  local fresh = redis.call('ZRANGE', queue_key(s.id), 0, most, 'WITHSCORES')
+  local fresh = call('ZRANGE', queue_key(s.id), 0, most, 'WITHSCORES')
   s.queued = #fresh / 2
   most = math.min(most, room(s))
   if not s.retried or s.ordered or retries_left <= 0 or most <= 0 then return fresh, {} end
-  return fresh, redis.call('ZRANGEBYSCORE', retry_key(s.id), '-inf', at, 'LIMIT', 0, most)
+  return fresh, call('ZRANGEBYSCORE', retry_key(s.id), '-inf', at, 'LIMIT', 0, most)
 end
 
 -- retry_next tells whether a retry is to be taken next: where something new waits as
 -- well, they alternate.
 local function retry_next(s, new, retry)
   if not (new and retry) then return retry ~= nil end
-  s.mixed = (s.mixed or tonumber(redis.call('HGET', subscription_key(s.id), 'mixed') or 0)) + 1
+  s.mixed = (s.mixed or tonumber(call('HGET', subscription_key(s.id), 'mixed') or 0)) + 1
   return s.mixed % 2 == 1
 end
 
@@ -159,7 +160,7 @@ local function due_batches(s, most)
   if s.ordered then reorder(s.id) end
   local fresh, retries, found, f, r = news(s, most), {}, {}, 1, 1
   if not s.ordered and retries_left > 0 and room(s) > 0 then
-    local events, rows = redis.call('ZRANGEBYSCORE', retry_key(s.id), '-inf', at, 'LIMIT', 0,
+    local events, rows = call('ZRANGEBYSCORE', retry_key(s.id), '-inf', at, 'LIMIT', 0,
       math.min(room(s) * s.batch_max, RIDERS)), {}
     for i, event in ipairs(events) do
       local tries, sequence = recall(s.id, event)
@@ -188,15 +189,27 @@ local function allowance(s, rate, used_until)
   return math.floor((at + math.max(BURST, s.interval) - s.rate_at) / s.interval + 0.001)
 end
 
+-- read answers the fields of a subscription that a visit may ask for. Few have a
+-- rate, a secret that is being changed, a window or batches, so the last four are
+-- asked for only where they may be of use.
+local function read(id)
+  local fields = call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format', 'ordered', 'ramp', 'max_rate',
+    'resume_at', 'previous_secret', 'signature', 'headers', 'lines', 'skinny', 'windows', 'batch_max', 'batches')
+  if fields[7] or fields[9] or fields[14] or fields[15] then
+    local rest = call('HMGET', subscription_key(id), 'rate_at', 'previous_secret_until', 'seq', 'batch_within')
+    fields[17], fields[18], fields[19], fields[20] = rest[1], rest[2], rest[3], rest[4]
+  end
+  return fields
+end
+
 -- look answers what a visit to a subscription may take, nil for nothing at all.
-local function look(id, share, held, round)
-  local fields = redis.call('HMGET', subscription_key(id), 'active', 'target_url', 'secret', 'format',
-    'ordered', 'ramp', 'max_rate', 'rate_at', 'resume_at', 'previous_secret', 'previous_secret_until', 'signature', 'headers', 'lines', 'skinny',
-    'windows', 'seq', 'batch_max', 'batch_within', 'batches')
+-- retried tells whether any that is visited may have failed before.
+local function look(id, share, held, retried, round)
+  local fields = read(id)
   if fields[1] ~= '1' then return nil end
   local s = { id = id, fields = fields, taken = {}, leases = {}, gone = {}, ordered = fields[5] == '1',
-    batch_max = tonumber(fields[18] or ''), batch_within = tonumber(fields[19] or '') }
-  if (tonumber(fields[9] or '') or 0) > at then
+    batch_max = tonumber(fields[15] or ''), batch_within = tonumber(fields[20] or '') }
+  if (tonumber(fields[8] or '') or 0) > at then
     place(id, at)
     return nil
   end
@@ -206,15 +219,15 @@ local function look(id, share, held, round)
     append(round.full, id, '1')
     return nil
   end
-  s.previous = (tonumber(fields[11] or '') or 0) > at and fields[10] or ''
-  s.allowed = allowance(s, tonumber(fields[7] or ''), tonumber(fields[8] or ''))
+  s.previous = (tonumber(fields[18] or '') or 0) > at and fields[9] or ''
+  s.allowed = allowance(s, tonumber(fields[7] or ''), tonumber(fields[17] or ''))
   if s.allowed < 1 then -- the rate was lowered since it was used
-    redis.call('HSET', subscription_key(id), 'resume_at', string.format('%.0f', math.ceil(s.rate_at)))
+    call('HSET', subscription_key(id), 'resume_at', string.format('%.0f', math.ceil(s.rate_at)))
     place(id, at)
     return nil
   end
-  if fields[16] then ripen_all(s) end
-  s.retried = redis.call('EXISTS', tries_key(id), retry_key(id)) > 0
+  if fields[14] then ripen_all(s) end
+  s.retried = retried and call('EXISTS', tries_key(id), retry_key(id)) > 0
   s.due = (s.batch_max and due_batches or due)(s, math.min(share, s.cap - s.held, s.allowed))
   return s
 end
@@ -233,7 +246,7 @@ local function lease(s, delivery)
   local element, f = fetch(event), s.fields
   if not element then
     missing(s, event)
-    if f[20] then scatter(s.id, event, at) end
+    if f[16] then scatter(s.id, event, at) end
     return
   end
   if waits_in_line(s, event, delivery[2]) then
@@ -241,10 +254,10 @@ local function lease(s, delivery)
     return
   end
   local member = s.id .. '|' .. event .. '|' .. delivery[2] .. '|' .. delivery[3] .. '|' .. token .. '-' .. (#claimed + 1)
-  append(s.leases, at + lease_for, member)
+  append(s.leases, lapses, member)
   bytes = bytes + #element
   claimed[#claimed + 1] = { member, element, f[2] or '', f[3] or '', f[4] or '', s.previous,
-    f[12] or '', f[13] or '', f[15] or '', board(s, delivery) }
+    f[10] or '', f[11] or '', f[13] or '', board(s, delivery) }
 end
 
 -- set_aside tells whether a subscription has nothing to do but retries, for which
@@ -252,11 +265,11 @@ end
 local function set_aside(s)
   if retries_left > 0 then return false end
   if not s.aside or #s.taken > 0 then
-    local retry = redis.call('ZRANGE', retry_key(s.id), 0, 0, 'WITHSCORES')
+    local retry = call('ZRANGE', retry_key(s.id), 0, 0, 'WITHSCORES')
     local news = news_at(s.id, at, s.batch_max, s.batch_within)
     s.aside = retry[1] and tonumber(retry[2]) <= at and not (news and news <= at)
   end
-  if s.aside then redis.call('ZADD', waiting, at + ASIDE, s.id) end
+  if s.aside then call('ZADD', waiting, at + ASIDE, s.id) end
   return s.aside
 end
 
@@ -264,13 +277,13 @@ end
 -- pauses until all of it is there again, lest each delivery wake somebody.
 local function spend(s, count)
   s.rate_at = s.rate_at + count * s.interval
-  redis.call('HSET', subscription_key(s.id), 'rate_at', string.format('%.3f', s.rate_at))
-  if count >= s.allowed then redis.call('HSET', subscription_key(s.id), 'resume_at', string.format('%.0f', math.ceil(s.rate_at))) end
+  call('HSET', subscription_key(s.id), 'rate_at', string.format('%.3f', s.rate_at))
+  if count >= s.allowed then call('HSET', subscription_key(s.id), 'resume_at', string.format('%.0f', math.ceil(s.rate_at))) end
 end
 
 -- is_plain tells whether there is nothing more to a subscription than its queue, of
 -- which the visit knows whether something stays in it.
-local function is_plain(s) return not (s.retried or s.interval or s.fields[16] or s.batch_max or #s.gone > 0) end
+local function is_plain(s) return not (s.retried or s.interval or s.fields[14] or s.batch_max or #s.gone > 0) end
 
 -- leave writes down what a visit took, and places the subscription anew.
 local function leave(s, round)
@@ -282,13 +295,13 @@ local function leave(s, round)
     table.insert(from[key], delivery[1])
     if key == queue_key(s.id) then s.news = s.news + 1 end
   end
-  for key, events in pairs(from) do redis.call('ZREM', key, unpack(events)) end
+  for key, events in pairs(from) do call('ZREM', key, unpack(events)) end
   for _, event in ipairs(s.gone) do advance(s.id, event, at) end
-  if s.mixed then redis.call('HSET', subscription_key(s.id), 'mixed', s.mixed % 2) end
+  if s.mixed then call('HSET', subscription_key(s.id), 'mixed', s.mixed % 2) end
   if #s.leases > 0 then
     for i = 1, #s.leases, 2 do append(round.leases, s.leases[i], s.leases[i + 1]) end
     s.held = s.held + #s.leases / 2
-    append(round.inflight, s.id, s.held)
+    append(round.inflight, s.id, digits(s.held))
   end
   if s.interval then spend(s, #s.leases / 2) end
   if s.batch_max then tidy(s) end
@@ -307,9 +320,11 @@ end
 -- visit takes of subscriptions one delivery each in turn, as often as needed.
 local function visit(ids)
   local round = { leases = {}, inflight = {}, full = {}, again = {} }
-  local visited, share = {}, math.ceil((want - #claimed) / #ids)
-  local held = redis.call('HMGET', lane .. 'inflight', unpack(ids))
-  for i, id in ipairs(ids) do visited[#visited + 1] = look(id, share, held[i], round) end
+  local visited, share, failed = {}, math.ceil((want - #claimed) / #ids), {}
+  local held = call('HMGET', lane .. 'inflight', unpack(ids))
+  for _, id in ipairs(ids) do append(failed, tries_key(id), retry_key(id)) end
+  local retried = call('EXISTS', unpack(failed)) > 0
+  for i, id in ipairs(ids) do visited[#visited + 1] = look(id, share, held[i], retried, round) end
   for turn = 1, share do
     for _, s in ipairs(visited) do
       if s.due[turn] and #claimed < want and bytes < max_bytes and riding < RIDERS then lease(s, s.due[turn]) end
@@ -317,17 +332,17 @@ local function visit(ids)
   end
   for _, s in ipairs(visited) do leave(s, round) end
   if #round.leases > 0 then
-    redis.call('ZADD', leases, unpack(round.leases))
-    redis.call('HSET', lane .. 'inflight', unpack(round.inflight))
+    call('ZADD', leases, unpack(round.leases))
+    call('HSET', lane .. 'inflight', unpack(round.inflight))
   end
-  if #round.full > 0 then redis.call('HSET', lane .. 'full', unpack(round.full)) end
+  if #round.full > 0 then call('HSET', lane .. 'full', unpack(round.full)) end
   take_turns(round.again)
 end
 
 -- A round visits as many subscriptions as there are deliveries wanted, or all.
 local visits = want * 4 + 100
 while #claimed < want and bytes < max_bytes and riding < RIDERS and visits > 0 do
-  local next = redis.call('ZPOPMIN', runnable, math.min(want - #claimed, visits))
+  local next = call('ZPOPMIN', runnable, math.min(want - #claimed, visits))
   if #next == 0 then break end
   visits = visits - #next / 2
   local ids = {}
@@ -337,24 +352,24 @@ end
 
 -- The token in wake says that there is something to do; after this look it is
 -- known whether there is.
-local events, deleted = redis.call('LLEN', lane .. 'events'), redis.call('SCARD', lane .. 'purge')
-local more = redis.call('ZCARD', runnable)
+local events, deleted = call('LLEN', lane .. 'events'), call('SCARD', lane .. 'purge')
+local more = call('ZCARD', runnable)
 if events + deleted + more > 0 then
   wake()
 else
-  redis.call('DEL', lane .. 'wake')
+  call('DEL', lane .. 'wake')
 end
 
 local soonest = -1
 for _, key in ipairs({ waiting, leases, lane .. 'redelivering' }) do
-  local score = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
+  local score = call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
   if score then
     local ms = math.max(0, math.ceil(tonumber(score) - at))
     if soonest < 0 or ms < soonest then soonest = ms end
   end
 end
-local oldest = redis.call('ZRANGE', lane .. 'retained', 0, 0, 'WITHSCORES')[2]
+local oldest = call('ZRANGE', lane .. 'retained', 0, 0, 'WITHSCORES')[2]
 local expired = oldest and tonumber(oldest) + tonumber(ARGV[8]) <= at and 1 or 0
 table.insert(claimed, 1, { soonest, lapsed, let_go, events, deleted, more, expired,
-  redis.call('ZCOUNT', lane .. 'redelivering', '-inf', at) })
+  call('ZCOUNT', lane .. 'redelivering', '-inf', at) })
 return claimed

@@ -32,7 +32,7 @@ local max_backlog, max_queued, max_kept = tonumber(ARGV[5]), tonumber(ARGV[6]), 
 -- locals between this chunk and its functions.
 local count = { taken = 0, done = 0, bytes = 0, made = 0, duplicates = 0, parked = 0, dropped = 0, overflowed = 0, replaced = 0 }
 -- That none has ever broken off, as is usual, is asked once a call.
-count.broken = redis.call('EXISTS', broken) == 1
+count.broken = call('EXISTS', broken) == 1
 local placed = {}
 -- turns are those of them that get a turn in runnable when their events are popped.
 local turns = {}
@@ -70,17 +70,17 @@ end
 -- bytes. What has failed before is older than what was never tried. Answers how
 -- many went.
 local function trim(s, most_kept, most_bytes, limit)
-  local over = redis.call('ZCARD', queue_key(s.id)) + redis.call('ZCARD', retry_key(s.id)) - most_kept
-  if s.lines then over = over + redis.call('ZCARD', blocked_key(s.id)) end
-  if s.windows then over = over + redis.call('ZCARD', windows_key(s.id)) end
+  local over = call('ZCARD', queue_key(s.id)) + call('ZCARD', retry_key(s.id)) - most_kept
+  if s.lines then over = over + call('ZCARD', blocked_key(s.id)) end
+  if s.windows then over = over + call('ZCARD', windows_key(s.id)) end
   if s.batches then -- but for those that may be in flight
-    local flying = (s.batch_max or 1000) * tonumber(redis.call('HGET', lane .. 'inflight', s.id) or 0)
-    over = over + math.max(0, redis.call('ZCARD', riders_key(s.id)) - flying)
+    local flying = (s.batch_max or 1000) * tonumber(call('HGET', lane .. 'inflight', s.id) or 0)
+    over = over + math.max(0, call('ZCARD', riders_key(s.id)) - flying)
   end
   local gone = 0
   for _, key in ipairs({ retry_key(s.id), queue_key(s.id) }) do
     while gone < limit and (gone < over or s.bytes > most_bytes) do
-      local event = redis.call('ZPOPMIN', key)[1]
+      local event = call('ZPOPMIN', key)[1]
       if not event then break end
       s.bytes = s.bytes - weight(event)
       release(event)
@@ -91,14 +91,14 @@ local function trim(s, most_kept, most_bytes, limit)
     end
   end
   while s.windows and gone < limit and (gone < over or s.bytes > most_bytes) do
-    local window = redis.call('ZRANGE', windows_key(s.id), 0, 0)[1]
+    local window = call('ZRANGE', windows_key(s.id), 0, 0)[1]
     local event = window and close(s.id, window)
     if not event then break end
     s.bytes = s.bytes - weight(event)
     release(event)
     gone = gone + 1
   end
-  if gone > 0 then redis.call('HINCRBY', subscription_key(s.id), 'dropped', gone) end
+  if gone > 0 then call('HINCRBY', subscription_key(s.id), 'dropped', gone) end
   return gone
 end
 
@@ -118,22 +118,22 @@ end
 local function debounce(s, event, name, resource)
   if not (s.debounce and resource) then return false end
   local window = resource .. ':' .. name
-  local ends = redis.call('ZSCORE', windows_key(s.id), window)
+  local ends = call('ZSCORE', windows_key(s.id), window)
   if ends and tonumber(ends) <= at then -- one of more than meet has ripened
     s.seq, ends = ripen(s.id, { window }, s.seq, s.by_resource), nil
   end
   if ends then
-    local before = redis.call('HGET', latest_key(s.id), window)
-    redis.call('HSET', latest_key(s.id), window, event)
+    local before = call('HGET', latest_key(s.id), window)
+    call('HSET', latest_key(s.id), window, event)
     s.bytes = s.bytes - weight(before)
     release(before)
     s.replaced, count.replaced = s.replaced + 1, count.replaced + 1
     return true
   end
-  if not s.windows then redis.call('HSET', subscription_key(s.id), 'windows', '1') end
+  if not s.windows then call('HSET', subscription_key(s.id), 'windows', '1') end
   s.windows = true
-  redis.call('HSET', latest_key(s.id), window, event)
-  redis.call('ZADD', windows_key(s.id), at + s.debounce, window)
+  call('HSET', latest_key(s.id), window, event)
+  call('ZADD', windows_key(s.id), at + s.debounce, window)
   return true
 end
 
@@ -142,7 +142,7 @@ local function deliver(id, event, name, size, resource)
   local s, queued = subscriptions[id], false
   if not debounce(s, event, name, resource) then
     queued = not (s.by_resource and line_up(id, event, s.seq + 1, resource))
-    if queued then redis.call('ZADD', queue_key(id), s.seq + 1, event) end
+    if queued then call('ZADD', queue_key(id), digits(s.seq + 1), event) end
     s.seq = s.seq + 1
   end
   s.bytes, s.changed = s.bytes + size, true
@@ -153,7 +153,7 @@ end
 -- meet reads what dispatch must know of a subscription, once a call.
 local function meet(id)
   if subscriptions[id] == nil then
-    local state = redis.call('HMGET', subscription_key(id), 'active', 'seq', 'bytes', 'ordered', 'lines', 'skinny', 'debounce', 'windows',
+    local state = call('HMGET', subscription_key(id), 'active', 'seq', 'bytes', 'ordered', 'lines', 'skinny', 'debounce', 'windows',
       'batch_max', 'batches', 'resume_at')
     local s = state[1] and { id = id, active = state[1] == '1', seq = tonumber(state[2] or 0),
       bytes = math.max(tonumber(state[3] or 0), 0), by_resource = state[4] == 'resource', lines = state[5] or state[4] == 'resource',
@@ -177,11 +177,11 @@ local function wanting(h)
   for i, name in ipairs({ h.event, string.match(h.event, '^[^.]+') .. '.*', '*' }) do
     sets[i] = lane .. 'subscribers:' .. name .. ':' .. h.user
   end
-  for _, id in ipairs(redis.call('SUNION', sets[1], sets[2], sets[3])) do
+  for _, id in ipairs(call('SUNION', sets[1], sets[2], sets[3])) do
     if meet(id) then
       ids[#ids + 1] = id
     else
-      for _, set in ipairs(sets) do redis.call('SREM', set, id) end
+      for _, set in ipairs(sets) do call('SREM', set, id) end
     end
   end
   return ids
@@ -205,12 +205,12 @@ end
 -- already. Answers its size.
 local function keep(h, payload, count, again, with_url)
   local element, refs = compact(h, with_url) .. '\n' .. payload, 0
-  if again and redis.call('HEXISTS', stored, h.id) == 1 then
-    refs = tonumber(redis.call('HGET', shares, h.id) or 1)
+  if again and call('HEXISTS', stored, h.id) == 1 then
+    refs = tonumber(call('HGET', shares, h.id) or 1)
   else
-    redis.call('HSET', stored, h.id, element)
+    call('HSET', stored, h.id, element)
   end
-  if refs + count ~= 1 then redis.call('HSET', shares, h.id, refs + count) end
+  if refs + count ~= 1 then call('HSET', shares, h.id, refs + count) end
   return #element
 end
 
@@ -239,8 +239,8 @@ local function fan_out(h, payload, ids, before)
     end
   end
   if before then
-    redis.call('HDEL', broken, h.id)
-    if redis.call('HEXISTS', stored, h.id) == 0 then seen(h.id) end
+    call('HDEL', broken, h.id)
+    if call('HEXISTS', stored, h.id) == 0 then seen(h.id) end
   end
 end
 
@@ -248,14 +248,14 @@ end
 -- were: should the event come again, the rest is made.
 local function amend()
   for event, spare in pairs(unused) do
-    redis.call('HSET', broken, event, made[event])
+    call('HSET', broken, event, made[event])
     count.broken = true
-    local refs = tonumber(redis.call('HGET', shares, event) or 1) - spare
+    local refs = tonumber(call('HGET', shares, event) or 1) - spare
     if refs > 0 then
-      redis.call('HSET', shares, event, refs)
+      call('HSET', shares, event, refs)
     else
-      redis.call('HDEL', shares, event)
-      redis.call('HDEL', stored, event)
+      call('HDEL', shares, event)
+      call('HDEL', stored, event)
     end
     unused[event] = nil
   end
@@ -287,7 +287,7 @@ local function read_all(elements)
     end
   end
   if #ids == 0 then return heads end
-  local kept, gone = redis.call('HMGET', stored, unpack(ids)), redis.call('MGET', unpack(marks))
+  local kept, gone = call('HMGET', stored, unpack(ids)), call('MGET', unpack(marks))
   for i, id in ipairs(ids) do known[id] = (kept[i] or gone[i]) and true or false end
   return heads
 end
@@ -298,14 +298,14 @@ local function is_duplicate(id)
   local found = known[id]
   known[id] = nil
   if found ~= nil then return found end
-  return redis.call('HEXISTS', stored, id) == 1 or redis.call('EXISTS', lane .. 'seen:' .. id) == 1
+  return call('HEXISTS', stored, id) == 1 or call('EXISTS', lane .. 'seen:' .. id) == 1
 end
 
 -- dispatch answers whether the event could be routed.
 local function dispatch(element, head)
   if not head then return false end
   local h, payload_at = head[1], head[2]
-  local before = count.broken and redis.call('HGET', broken, h.id)
+  local before = count.broken and call('HGET', broken, h.id)
   if not before and is_duplicate(h.id) then
     count.duplicates = count.duplicates + 1
     return true
@@ -329,13 +329,13 @@ end
 -- the list what is dealt with.
 local function pop()
   if #turns > 0 then
-    redis.call('ZREM', lane .. 'waiting', unpack(turns))
+    call('ZREM', lane .. 'waiting', unpack(turns))
     take_turns(turns)
     for i = #turns, 1, -1 do turns[i] = nil end
   end
   for id, s in pairs(subscriptions) do
     if s and s.changed then
-      redis.call('HSET', subscription_key(id), 'seq', s.seq, 'bytes', string.format('%.0f', s.bytes))
+      call('HSET', subscription_key(id), 'seq', digits(s.seq), 'bytes', digits(s.bytes))
       s.changed = false
     end
     if s and s.batch_max and s.active and s.seq > s.marked then
@@ -343,16 +343,16 @@ local function pop()
       s.marked = s.seq
     end
     if s and s.replaced > 0 then
-      redis.call('HINCRBY', subscription_key(id), 'replaced', s.replaced)
+      call('HINCRBY', subscription_key(id), 'replaced', s.replaced)
       s.replaced = 0
     end
   end
-  if count.done > 0 then redis.call('RPOP', lane .. 'events', count.done) end
+  if count.done > 0 then call('RPOP', lane .. 'events', count.done) end
   count.done = 0
 end
 
 while more() do
-  local elements = redis.call('LRANGE', lane .. 'events', -LOOK, -1)
+  local elements = call('LRANGE', lane .. 'events', -LOOK, -1)
   if #elements == 0 then break end
   local heads = read_all(elements)
   for i = #elements, 1, -1 do
@@ -364,7 +364,7 @@ while more() do
     if not (ok and routed) then
       amend()
       pop()
-      redis.call('LPUSH', lane .. 'parked', elements[i])
+      call('LPUSH', lane .. 'parked', elements[i])
       count.parked = count.parked + 1
     end
     count.done = count.done + 1
@@ -387,12 +387,12 @@ for id in pairs(placed) do
   local s = subscriptions[id]
   if due_for_trim(s) then
     local gone = trim(s, max_queued, math.huge, TRIM_ACTIVE)
-    if gone > 0 then redis.call('HSET', subscription_key(id), 'bytes', string.format('%.0f', s.bytes)) end
+    if gone > 0 then call('HSET', subscription_key(id), 'bytes', string.format('%.0f', s.bytes)) end
     count.overflowed = count.overflowed + gone
   end
   -- What came after the first may be due before it, or make a batch full.
   if s.windows or s.lines or s.batch_max then place(id, at) end
 end
-local left = redis.call('LLEN', lane .. 'events')
+local left = call('LLEN', lane .. 'events')
 if left > 0 then wake() end
 return { count.taken, count.made, count.duplicates, count.parked, count.dropped, left, count.overflowed, count.replaced }

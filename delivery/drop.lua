@@ -21,7 +21,7 @@ local gone, there = 0, exists(id)
 local function take(key, name)
   if key == blocked_key(id) then return unblock(id, name) end
   if key == riders_key(id) then return alight(id, name) end
-  if key ~= windows then return redis.call('ZREM', key, name) == 1 end
+  if key ~= windows then return call('ZREM', key, name) == 1 end
   local window = window_of(id, name)
   return window and close(id, window)
 end
@@ -50,18 +50,18 @@ if event ~= '' then
   found = { event }
 elseif through == '+inf' then
   for _, key in ipairs(sets[which]) do
-    for _, name in ipairs(redis.call('ZRANGE', key, 0, most - #found - 1)) do
-      found[#found + 1] = key ~= windows and name or redis.call('HGET', latest_key(id), name) or nil
+    for _, name in ipairs(call('ZRANGE', key, 0, most - #found - 1)) do
+      found[#found + 1] = key ~= windows and name or call('HGET', latest_key(id), name) or nil
     end
     if #found >= most then break end
   end
 else
   for _, key in ipairs({ queue_key(id), blocked_key(id), riders_key(id), tries_key(id) }) do
-    for _, name in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', through, 'LIMIT', 0, most)) do found[#found + 1] = name end
+    for _, name in ipairs(call('ZRANGEBYSCORE', key, '-inf', through, 'LIMIT', 0, most)) do found[#found + 1] = name end
   end
 end
 for _, name in ipairs(found) do let_go(name) end
-if redis.call('EXISTS', queue_key(id)) == 0 then redis.call('DEL', marks_key(id)) end
-if redis.call('EXISTS', dead_key(id)) == 0 then redis.call('ZREM', lane .. 'retained', id) end
+if call('EXISTS', queue_key(id)) == 0 then call('DEL', marks_key(id)) end
+if call('EXISTS', dead_key(id)) == 0 then call('ZREM', lane .. 'retained', id) end
 if there then place(id, at) end
 return { gone, event == '' and gone > 0 and #found >= most and 1 or 0 }

@@ -11,21 +11,21 @@ local at, left, retain = now(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local retained, gone = lane .. 'retained', 0
 
 while left > 0 do
-  local oldest = redis.call('ZRANGE', retained, 0, 0, 'WITHSCORES')
+  local oldest = call('ZRANGE', retained, 0, 0, 'WITHSCORES')
   local id = oldest[1]
   if not id or tonumber(oldest[2]) + retain > at then break end
-  local events = redis.call('ZRANGEBYSCORE', dead_key(id), '-inf', at - retain, 'LIMIT', 0, left)
+  local events = call('ZRANGEBYSCORE', dead_key(id), '-inf', at - retain, 'LIMIT', 0, left)
   for _, event in ipairs(events) do
-    redis.call('ZREM', dead_key(id), event)
+    call('ZREM', dead_key(id), event)
     forget(id, event)
     release(event)
   end
-  if exists(id) and #events > 0 then redis.call('HINCRBY', subscription_key(id), 'expired', #events) end
-  local next = redis.call('ZRANGE', dead_key(id), 0, 0, 'WITHSCORES')
+  if exists(id) and #events > 0 then call('HINCRBY', subscription_key(id), 'expired', #events) end
+  local next = call('ZRANGE', dead_key(id), 0, 0, 'WITHSCORES')
   if next[1] then
-    redis.call('ZADD', retained, next[2], id)
+    call('ZADD', retained, next[2], id)
   else
-    redis.call('ZREM', retained, id)
+    call('ZREM', retained, id)
   end
   gone, left = gone + #events, left - #events - 1
 end

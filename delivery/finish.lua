@@ -8,11 +8,10 @@
 -- ARGV[5]  ms for which a process waits for a token at most
 -- ARGV[6]  leases a subscription may have at once
 -- ARGV[7]  failed attempts in a row that open a subscription's breaker; 0: none has one
--- then for each attempt twelve:
---          lease, outcome, ms to the next attempt, HTTP status or 0,
---          ms it took, error class or "", its number, ms for which the target
---          wants nothing at all, the event's name, how the response begins or "",
---          bytes of what was claimed, of a batch the events that were in it or ""
+-- then for each attempt eight:
+--          lease, outcome, ms to the next attempt, HTTP status or 0, error class
+--          or "", ms for which the target wants nothing at all, bytes of what was
+--          claimed, and the attempt as it is to be remembered
 -- outcome  delivered  it is done
 --          retry      it is due again, an attempt dearer
 --          dead       it is given up, and kept until replayed
@@ -29,10 +28,11 @@
 -- kept, and no attempt is charged while none is made. All of it is in the
 -- subscription's HASH, so that all processes see the same breaker.
 
-local FIRST, FIELDS = 8, 12
+local FIRST, FIELDS = 8, 8
 local OPEN_FOR, OPEN_MOST, PAUSE_MOST = 5000, 600000, 3600000
 
 local at = now(ARGV[1])
+local stamp = digits(at)
 local kept, failing_for, failing_times = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local longest_wait, cap, break_after = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local results, released, work = {}, {}, false
@@ -43,18 +43,22 @@ local touched, known = {}, {}
 -- STATE are the fields of a subscription's HASH that finish keeps.
 local STATE = { 'failing_since', 'failures', 'resume_at', 'ramp', 'open_until', 'trips', 'health' }
 
+-- number reads a field. Empty as well as absent means never: so the subscription may
+-- be cleared either way.
+local function number(text) return tonumber(text or '') end
+
 local function subscription(id)
   local s = known[id]
   if not s then
-    local state = redis.call('HMGET', subscription_key(id), 'active', 'failing_since', 'failures', 'ordered',
-      'resume_at', 'ramp', 'open_until', 'trips', 'health', 'lines', 'batches', 'bytes')
-    -- Empty as well as absent means never: so the subscription may be cleared either way.
-    local function number(i) return tonumber(state[i] or '') end
-    s = { id = id, active = state[1], ordered = state[4] == '1', ended = 0, forget = {}, bytes = 0, lines = state[10], batches = state[11],
-      waits = number(12) or 0,
-      failing_since = number(2), failures = number(3), resume_at = number(5),
-      ramp = number(6), open_until = number(7), trips = number(8), health = number(9) }
-    s.before = {}
+    local key = subscription_key(id)
+    local state = call('HMGET', key, 'active', 'ordered', 'lines', 'batches', 'bytes', 'health', 'failures', 'ramp', 'resume_at')
+    s = { id = id, key = key, active = state[1], ordered = state[2] == '1', ended = 0, forget = {}, bytes = 0, lines = state[3],
+      batches = state[4], waits = number(state[5]) or 0, health = number(state[6]), failures = number(state[7]), ramp = number(state[8]),
+      resume_at = number(state[9]), before = {} }
+    if s.failures or s.ramp then -- else there are none of these
+      state = call('HMGET', key, 'failing_since', 'open_until', 'trips')
+      s.failing_since, s.open_until, s.trips = number(state[1]), number(state[2]), number(state[3])
+    end
     for _, field in ipairs(STATE) do s.before[field] = s[field] end
     known[id], touched[#touched + 1] = s, s
   end
@@ -92,7 +96,7 @@ local function failed(s)
   if s.active ~= '1' then return 'ok' end
   if at - s.failing_since >= failing_for and s.failures >= failing_times then
     s.active = '0'
-    redis.call('HSET', subscription_key(s.id), 'active', '0', 'inactive_reason', 'failing', 'updated_at', at)
+    call('HSET', subscription_key(s.id), 'active', '0', 'inactive_reason', 'failing', 'updated_at', at)
     -- Whoever makes it active again has repaired it, and waits for nothing.
     s.ramp, s.open_until, s.trips, s.health, s.resume_at = nil, nil, nil, nil, nil
     return 'inactive'
@@ -107,12 +111,11 @@ local function failed(s)
   return 'ok'
 end
 
-local function record(s, event, sequence, outcome, status, took, class, attempt, name, head, batch)
+-- record remembers an attempt: when it ended, by Redis' clock, and what the engine
+-- says of it.
+local function record(s, status, class, attempt)
   s.last = { status, class }
-  local fields = { 'at', at, 'event', event, 'name', name, 'seq', sequence, 'attempt', attempt, 'outcome', outcome,
-    'status', status, 'ms', took, 'error', class, 'head', head }
-  if batch ~= '' then fields[#fields + 1], fields[#fields + 2] = 'batch', batch end
-  redis.call('XADD', lane .. 'attempts:' .. s.id, 'MAXLEN', '~', kept, '*', unpack(fields))
+  call('XADD', lane .. 'attempts:' .. s.id, 'MAXLEN', '~', kept, '*', 'at', stamp, 'is', attempt)
 end
 
 -- share has those that ride in a batch share its end: delivered, dead, or an attempt
@@ -155,7 +158,7 @@ local function settle(s, event, sequence, tries, outcome, after, size)
     remember(s.id, event, tries, sequence)
     if outcome == 'dead' then
       hold(dead_key(s.id), at, event)
-      redis.call('ZADD', lane .. 'retained', 'NX', at, s.id)
+      call('ZADD', lane .. 'retained', 'NX', at, s.id)
     elseif s.ordered then
       hold(queue_key(s.id), sequence, event)
       pause(s, at + after)
@@ -166,7 +169,7 @@ local function settle(s, event, sequence, tries, outcome, after, size)
   if s.lines and (outcome == 'delivered' or outcome == 'dead') then advance(s.id, event, at) end
 end
 
-local function finish(held, lease, outcome, after, status, took, class, attempt, paused, name, head, size, batch)
+local function finish(held, lease, outcome, after, status, class, paused, size, attempt)
   if not held then return 'lost' end
   local id, event, sequence, tries = lease_parts(lease)
   local s = subscription(id)
@@ -177,7 +180,7 @@ local function finish(held, lease, outcome, after, status, took, class, attempt,
   end
   settle(s, event, sequence, tonumber(tries), outcome, after, size)
   if outcome == 'released' then return 'ok' end
-  record(s, event, sequence, outcome, status, took, class, attempt, name, head, batch)
+  record(s, status, class, attempt)
   if paused > 0 then pause(s, at + math.min(paused, PAUSE_MOST)) end
   if outcome == 'delivered' then
     succeeded(s)
@@ -190,31 +193,31 @@ end
 -- wait now would look again by themselves.
 local function news(id)
   if place(id, at) then return true end
-  local first = redis.call('ZRANGE', lane .. 'waiting', 0, 0, 'WITHSCORES')
+  local first = call('ZRANGE', lane .. 'waiting', 0, 0, 'WITHSCORES')
   return first[1] == id and tonumber(first[2]) < at + longest_wait
 end
 
 -- write writes down what became of a subscription.
 local function write(s)
-  local key, fields = subscription_key(s.id), {}
+  local key, fields = s.key, {}
   local function set(name, value)
     fields[#fields + 1] = name
     fields[#fields + 1] = value
   end
-  if s.bytes > 0 then set('bytes', string.format('%.0f', s.waits - s.bytes)) end
+  if s.bytes > 0 then set('bytes', digits(s.waits - s.bytes)) end
   if s.last then
     set('last_status', s.last[1])
     set('last_error', s.last[2])
-    set('last_at', at)
+    set('last_at', stamp)
   end
   for _, field in ipairs(STATE) do
     if s[field] == nil and s.before[field] ~= nil then
-      redis.call('HDEL', key, field)
+      call('HDEL', key, field)
     elseif s[field] ~= s.before[field] then
-      set(field, string.format('%.0f', s[field]))
+      set(field, digits(s[field]))
     end
   end
-  if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
+  if #fields > 0 then call('HSET', key, unpack(fields)) end
 end
 
 -- moved tells whether an end has changed where a subscription may have to stand:
@@ -223,9 +226,10 @@ end
 local function moved(s) return s.full or s.lines or s.batches or s.active ~= '1' or s.put_back or s.resume_at ~= s.before.resume_at end
 
 -- leave writes down what became of a subscription, and places it anew where it must.
-local function leave(s)
+-- remembered tells whether anything is remembered of any of this call.
+local function leave(s, remembered)
   write(s)
-  if #s.forget > 0 then forget(s.id, unpack(s.forget)) end
+  if #s.forget > 0 and remembered then forget(s.id, unpack(s.forget)) end
   if moved(s) then work = news(s.id) or work end
 end
 
@@ -234,19 +238,19 @@ end
 local function unlease_all()
   local ids, left, none = {}, {}, {}
   for i, s in ipairs(touched) do ids[i] = s.id end
-  for i, full in ipairs(redis.call('HMGET', lane .. 'full', unpack(ids))) do touched[i].full = full end
-  for i, held in ipairs(redis.call('HMGET', lane .. 'inflight', unpack(ids))) do
+  for i, full in ipairs(call('HMGET', lane .. 'full', unpack(ids))) do touched[i].full = full end
+  for i, held in ipairs(call('HMGET', lane .. 'inflight', unpack(ids))) do
     local count = tonumber(held or 0) - touched[i].ended
     if count > 0 then
       left[#left + 1] = ids[i]
-      left[#left + 1] = count
+      left[#left + 1] = digits(count)
     else
       none[#none + 1] = ids[i]
     end
   end
-  if #left > 0 then redis.call('HSET', lane .. 'inflight', unpack(left)) end
-  if #none > 0 then redis.call('HDEL', lane .. 'inflight', unpack(none)) end
-  redis.call('HDEL', lane .. 'full', unpack(ids))
+  if #left > 0 then call('HSET', lane .. 'inflight', unpack(left)) end
+  if #none > 0 then call('HDEL', lane .. 'inflight', unpack(none)) end
+  call('HDEL', lane .. 'full', unpack(ids))
 end
 
 -- leave_all lets go of all subscriptions of this call.
@@ -254,8 +258,11 @@ local function leave_all()
   if #touched == 0 then return end
   unlease_all()
   release_all(released)
+  local tries = {}
+  for i, s in ipairs(touched) do tries[i] = tries_key(s.id) end
+  local remembered = call('EXISTS', unpack(tries)) > 0
   for _, s in ipairs(touched) do
-    if s.active then leave(s) end
+    if s.active then leave(s, remembered) end
   end
 end
 
@@ -264,18 +271,18 @@ end
 local function take_back()
   local members, seen_here, held = {}, {}, {}
   for i = FIRST, #ARGV, FIELDS do members[#members + 1] = ARGV[i] end
-  for i, score in ipairs(redis.call('ZMSCORE', lane .. 'leases', unpack(members))) do
+  for i, score in ipairs(call('ZMSCORE', lane .. 'leases', unpack(members))) do
     held[i] = score and not seen_here[members[i]]
     seen_here[members[i]] = true
   end
-  redis.call('ZREM', lane .. 'leases', unpack(members))
+  call('ZREM', lane .. 'leases', unpack(members))
   return held
 end
 
 local held = take_back()
 for i = FIRST, #ARGV, FIELDS do
   results[#results + 1] = finish(held[#results + 1], ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
-    ARGV[i + 5], ARGV[i + 6], tonumber(ARGV[i + 7]), ARGV[i + 8], ARGV[i + 9], tonumber(ARGV[i + 10]), ARGV[i + 11])
+    tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6]), ARGV[i + 7])
 end
 leave_all()
 if work then wake() end

@@ -83,9 +83,9 @@ func TestAttemptsAndFailureStateAreRecorded(t *testing.T) {
 			r.Fatalf("%d attempts recorded, want 2", len(entries))
 		}
 		for i, outcome := range []string{"retry", "delivered"} {
-			v := entries[i].Values
-			if v["outcome"] != outcome || v["attempt"] != strconv.Itoa(i+1) || v["event"] != "e1" || v["ms"] != "1" || v["at"] == "" {
-				r.Errorf("attempt %d recorded as %v", i+1, v)
+			a := readAttempt(entries[i])
+			if a.Outcome != outcome || a.Attempt != i+1 || a.EventID != "e1" || a.DurationMS != 1 || time.Since(a.At) > time.Minute {
+				r.Errorf("attempt %d recorded as %+v", i+1, a)
 			}
 		}
 	})

@@ -20,25 +20,25 @@ local at, job, id, what, event = now(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5
 local key, all, own = lane .. 'redelivery:' .. job, lane .. 'redeliveries', lane .. 'redeliveries:' .. id
 
 if not exists(id) then return 'missing' end
-if redis.call('EXISTS', key) == 1 then return 'existing' end
+if call('EXISTS', key) == 1 then return 'existing' end
 if what == 'event' then
   local kept = window_of(id, event) ~= nil
   for _, set in ipairs({ dead_key(id), retry_key(id), queue_key(id), blocked_key(id), riders_key(id), tries_key(id) }) do
-    kept = kept or redis.call('ZSCORE', set, event)
+    kept = kept or call('ZSCORE', set, event)
   end
   if not kept then return 'not_kept' end
 end
-redis.call('ZREMRANGEBYLEX', all, '-', '(' .. ARGV[12])
-if redis.call('SCARD', own) >= tonumber(ARGV[10]) then return 'busy' end
-if redis.call('ZCARD', all) >= tonumber(ARGV[11]) then return 'full' end
+call('ZREMRANGEBYLEX', all, '-', '(' .. ARGV[12])
+if call('SCARD', own) >= tonumber(ARGV[10]) then return 'busy' end
+if call('ZCARD', all) >= tonumber(ARGV[11]) then return 'full' end
 
 local starts = math.max(tonumber(ARGV[8]) or at, at)
 local stamp = string.format('%.0f', at)
-redis.call('HSET', key, 'id', job, 'subscription', id, 'what', what, 'event', event, 'from', ARGV[6], 'to', ARGV[7],
+call('HSET', key, 'id', job, 'subscription', id, 'what', what, 'event', event, 'from', ARGV[6], 'to', ARGV[7],
   'by', ARGV[9], 'state', 'scheduled', 'created_at', stamp, 'starts_at', string.format('%.0f', starts),
-  'cursor', '0', 'through', redis.call('HGET', subscription_key(id), 'seq') or '0', 'done', '0', 'failed', '0')
-redis.call('ZADD', all, 0, job)
-redis.call('ZADD', lane .. 'redelivering', starts, job)
-redis.call('SADD', own, job)
+  'cursor', '0', 'through', call('HGET', subscription_key(id), 'seq') or '0', 'done', '0', 'failed', '0')
+call('ZADD', all, 0, job)
+call('ZADD', lane .. 'redelivering', starts, job)
+call('SADD', own, job)
 wake()
 return 'created'

@@ -35,12 +35,12 @@ local function add(event, sequence, tries)
 end
 
 -- One more than wanted of each tells whether there are more.
-local failed = redis.call('ZRANGEBYSCORE', tries_key(id), from, '+inf', 'LIMIT', 0, dead_only and LOOK or want + 1, 'WITHSCORES')
+local failed = call('ZRANGEBYSCORE', tries_key(id), from, '+inf', 'LIMIT', 0, dead_only and LOOK or want + 1, 'WITHSCORES')
 local dead = {}
 if dead_only and #failed > 0 then
   local events = {}
   for i = 1, #failed, 2 do events[#events + 1] = failed[i] end
-  dead = redis.call('ZMSCORE', dead_key(id), unpack(events))
+  dead = call('ZMSCORE', dead_key(id), unpack(events))
 end
 local looked = ARGV[3]
 for i = 1, #failed, 2 do
@@ -51,11 +51,11 @@ end
 
 if not dead_only then
   for _, key in ipairs({ queue_key(id), blocked_key(id), riders_key(id) }) do
-    local queued = redis.call('ZRANGEBYSCORE', key, from, '+inf', 'LIMIT', 0, want + 1, 'WITHSCORES')
+    local queued = call('ZRANGEBYSCORE', key, from, '+inf', 'LIMIT', 0, want + 1, 'WITHSCORES')
     for i = 1, #queued, 2 do add(queued[i], queued[i + 1], '0') end
   end
-  if redis.call('HEXISTS', lane .. 'inflight', id) == 1 then
-    for _, member in ipairs(redis.call('ZRANGE', lane .. 'leases', 0, LEASES - 1)) do
+  if call('HEXISTS', lane .. 'inflight', id) == 1 then
+    for _, member in ipairs(call('ZRANGE', lane .. 'leases', 0, LEASES - 1)) do
       local subscription, event, sequence, tries = lease_parts(member)
       if subscription == id and tonumber(sequence) >= tonumber(from) then add(event, sequence, tries) end
     end
@@ -66,12 +66,12 @@ table.sort(found, function(a, b) return a.sequence < b.sequence end)
 -- state answers where a delivery stands, and since or until when. Who rides in a
 -- batch stands where its head does.
 local function state(event)
-  event = redis.call('HGET', riding_key(id), event) or event
-  local score = redis.call('ZSCORE', dead_key(id), event)
+  event = call('HGET', riding_key(id), event) or event
+  local score = call('ZSCORE', dead_key(id), event)
   if score then return 'dead', score end
-  score = redis.call('ZSCORE', retry_key(id), event)
+  score = call('ZSCORE', retry_key(id), event)
   if score then return 'retrying', score end
-  if redis.call('ZSCORE', queue_key(id), event) or redis.call('ZSCORE', blocked_key(id), event) then return 'waiting', '0' end
+  if call('ZSCORE', queue_key(id), event) or call('ZSCORE', blocked_key(id), event) then return 'waiting', '0' end
   return 'in_flight', '0'
 end
 
@@ -89,5 +89,5 @@ for i, one in ipairs(found) do
   bytes = bytes + #element
 end
 if #rows > 0 and (#rows < #found or not dead_only) then looked = rows[#rows][2] end
-local rests = (tonumber(redis.call('HGET', subscription_key(id), 'resume_at') or '') or 0) > at
+local rests = (tonumber(call('HGET', subscription_key(id), 'resume_at') or '') or 0) > at
 return { more and 1 or 0, looked, rests and 1 or 0, unpack(rows) }

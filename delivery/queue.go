@@ -165,11 +165,11 @@ const noScript = "NOSCRIPT"
 
 // finish ends attempts, and answers for each one of the finished… constants.
 func (q *queue) finish(ctx context.Context, batch []finished) ([]string, error) {
-	args := make([]any, 0, 6+12*len(batch))
+	args := make([]any, 0, 6+8*len(batch))
 	args = append(args, attemptsKept, failingFor.Milliseconds(), failingTimes, idleWait.Milliseconds(), q.cap, q.breakAfter)
 	for _, f := range batch {
-		args = append(args, f.delivery.lease, string(f.step), f.after.Milliseconds(), f.status,
-			f.took.Milliseconds(), f.class, f.delivery.tries+1, f.pause.Milliseconds(), f.delivery.event.Name, f.head, f.delivery.size, f.delivery.roll())
+		args = append(args, f.delivery.lease, string(f.step), f.after.Milliseconds(), f.status, f.class, f.pause.Milliseconds(),
+			f.delivery.size, f.remembered())
 	}
 	results, err := q.run(ctx, finishScript, args...).StringSlice()
 	if err != nil {

@@ -26,47 +26,47 @@ local at = now(ARGV[1])
 local window, look, step, longest, kept = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local jobs = lane .. 'redelivering'
 
-local job = redis.call('ZRANGEBYSCORE', jobs, '-inf', at, 'LIMIT', 0, 1)[1]
+local job = call('ZRANGEBYSCORE', jobs, '-inf', at, 'LIMIT', 0, 1)[1]
 if not job then return { 0, 0 } end
 local key, out_key = lane .. 'redelivery:' .. job, lane .. 'redelivered:' .. job
-local fields = redis.call('HMGET', key, 'subscription', 'what', 'event', 'from', 'to', 'state', 'cursor', 'through', 'scanned', 'wait')
+local fields = call('HMGET', key, 'subscription', 'what', 'event', 'from', 'to', 'state', 'cursor', 'through', 'scanned', 'wait')
 local id, what = fields[1], fields[2]
 local from, to = tonumber(fields[4] or ''), tonumber(fields[5] or '')
 local cursor, scanned = fields[7], fields[9] == '1'
 local moved, ended, out, looked, read = 0, 0, 0, 0, 0
 
-local by_resource = id and redis.call('HGET', subscription_key(id), 'ordered') == 'resource'
+local by_resource = id and call('HGET', subscription_key(id), 'ordered') == 'resource'
 
-local function due() return redis.call('ZCOUNT', jobs, '-inf', at) end
+local function due() return call('ZCOUNT', jobs, '-inf', at) end
 
 local function finish(state)
-  redis.call('HSET', key, 'state', state)
-  redis.call('HSETNX', key, 'ended_at', string.format('%.0f', at))
-  redis.call('PEXPIRE', key, kept)
-  redis.call('DEL', out_key)
-  redis.call('ZREM', jobs, job)
-  redis.call('SREM', lane .. 'redeliveries:' .. (id or ''), job)
+  call('HSET', key, 'state', state)
+  call('HSETNX', key, 'ended_at', string.format('%.0f', at))
+  call('PEXPIRE', key, kept)
+  call('DEL', out_key)
+  call('ZREM', jobs, job)
+  call('SREM', lane .. 'redeliveries:' .. (id or ''), job)
 end
 
 -- settle counts those put back whose next attempt has been made: they are gone
 -- from tries, or have an attempt more.
 local function settle()
-  local put_back_then = redis.call('HGETALL', out_key)
+  local put_back_then = call('HGETALL', out_key)
   if #put_back_then == 0 then return end
   local events = {}
   for i = 1, #put_back_then, 2 do events[#events + 1] = put_back_then[i] end
-  local scores, failed = redis.call('ZMSCORE', tries_key(id), unpack(events)), 0
+  local scores, failed = call('ZMSCORE', tries_key(id), unpack(events)), 0
   for i, event in ipairs(events) do
     local tries = scores[i] and unpack_tries(scores[i])
     if tries and tonumber(tries) <= tonumber(put_back_then[2 * i]) then
       out = out + 1
     else
-      redis.call('HDEL', out_key, event)
+      call('HDEL', out_key, event)
       ended, failed = ended + 1, failed + (tries and 1 or 0)
     end
   end
-  redis.call('HINCRBY', key, 'done', ended)
-  redis.call('HINCRBY', key, 'failed', failed)
+  call('HINCRBY', key, 'done', ended)
+  call('HINCRBY', key, 'failed', failed)
 end
 
 -- wanted tells whether an event lies in the range, if there is one.
@@ -81,19 +81,19 @@ end
 -- was to be tried again at once with those that it had.
 local function again(event)
   local tries, sequence = recall(id, event)
-  local head = redis.call('HGET', riding_key(id), event) or event -- a batch is sent as a whole
-  if redis.call('ZREM', dead_key(id), event) == 1 then
+  local head = call('HGET', riding_key(id), event) or event -- a batch is sent as a whole
+  if call('ZREM', dead_key(id), event) == 1 then
     tries = '1'
-    redis.call('HINCRBY', subscription_key(id), 'bytes', weight(event))
-    sequence = sequence or redis.call('HINCRBY', subscription_key(id), 'seq', 1)
+    call('HINCRBY', subscription_key(id), 'bytes', weight(event))
+    sequence = sequence or call('HINCRBY', subscription_key(id), 'seq', 1)
     remember(id, event, tries, sequence)
     if not (by_resource and line_up(id, event, sequence, resource_of(event))) then put_back(id, event, sequence, tries, at) end
-  elseif tries and redis.call('ZSCORE', retry_key(id), head) then
-    redis.call('ZADD', retry_key(id), 'XX', at, head)
+  elseif tries and call('ZSCORE', retry_key(id), head) then
+    call('ZADD', retry_key(id), 'XX', at, head)
   else
     return -- it waits already, or is in flight
   end
-  redis.call('HSET', out_key, event, tries)
+  call('HSET', out_key, event, tries)
   moved, out = moved + 1, out + 1
 end
 
@@ -101,11 +101,11 @@ end
 local function scan()
   if what == 'event' then
     again(fields[3])
-    if moved == 0 then redis.call('HINCRBY', key, 'done', 1) end -- somebody else's doing
+    if moved == 0 then call('HINCRBY', key, 'done', 1) end -- somebody else's doing
     scanned = true
     return
   end
-  local rows = redis.call('ZRANGEBYSCORE', tries_key(id), string.format('%.0f', tonumber(cursor) + 1),
+  local rows = call('ZRANGEBYSCORE', tries_key(id), string.format('%.0f', tonumber(cursor) + 1),
     '(' .. string.format('%.0f', tonumber(fields[8]) + 1), 'LIMIT', 0, look, 'WITHSCORES')
   for i = 1, #rows, 2 do
     if out >= window or read > READ then return end
@@ -122,17 +122,17 @@ if not id or not exists(id) or fields[6] == 'cancelled' then
 end
 settle()
 if not scanned and out <= window / 2 then scan() end
-if redis.call('EXISTS', dead_key(id)) == 0 then redis.call('ZREM', lane .. 'retained', id) end
+if call('EXISTS', dead_key(id)) == 0 then call('ZREM', lane .. 'retained', id) end
 
 local wait = step
 if moved + ended == 0 and out > 0 then wait = math.min(2 * (tonumber(fields[10] or '') or step), longest) end
 if (looked == look or read > READ) and out <= window / 2 then wait = 0 end
-redis.call('HSET', key, 'state', 'running', 'cursor', cursor, 'scanned', scanned and '1' or '0', 'wait', math.max(wait, step))
-if fields[6] == 'scheduled' then redis.call('HSET', key, 'started_at', string.format('%.0f', at)) end
+call('HSET', key, 'state', 'running', 'cursor', cursor, 'scanned', scanned and '1' or '0', 'wait', math.max(wait, step))
+if fields[6] == 'scheduled' then call('HSET', key, 'started_at', string.format('%.0f', at)) end
 if scanned and out == 0 then
   finish('done')
 else
-  redis.call('ZADD', jobs, at + wait, job)
+  call('ZADD', jobs, at + wait, job)
 end
 if place(id, at) and moved > 0 then wake() end
 return { moved, due() }

@@ -9,8 +9,8 @@
 local at = now(ARGV[1])
 local results = {}
 for i = 3, #ARGV do
-  local held = redis.call('ZSCORE', lane .. 'leases', ARGV[i])
-  if held then redis.call('ZADD', lane .. 'leases', at + tonumber(ARGV[2]), ARGV[i]) end
+  local held = call('ZSCORE', lane .. 'leases', ARGV[i])
+  if held then call('ZADD', lane .. 'leases', at + tonumber(ARGV[2]), ARGV[i]) end
   results[#results + 1] = held and 1 or 0
 end
 return results

@@ -5,7 +5,8 @@
 -- A subscription with work stands where `place` puts it, and nowhere else does
 -- a script write to runnable or waiting, but for claim, which takes from them.
 
-local lane = KEYS[1]
+-- call is redis.call, which would be looked up by name at each of its many uses.
+local lane, call = KEYS[1], redis.call
 
 local function subscription_key(id) return lane .. 'subscription:' .. id end
 local stored, shares, broken = lane .. 'stored', lane .. 'shares', lane .. 'broken'
@@ -25,25 +26,29 @@ local function line_key(id, resource) return lane .. 'line:' .. id .. ':' .. res
 
 -- now answers Redis' time in ms, moved by an offset that is zero but in tests.
 local function now(offset)
-  local t = redis.call('TIME')
+  local t = call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000) + tonumber(offset or 0)
 end
 
+-- digits answers a whole number as a text. Lua's own way, by which numbers are
+-- handed to Redis, is meant for fractions and costs several times as much.
+local function digits(n) return string.format('%d', n) end
+
 -- wake leaves the token that one waiting process takes, unless it is there.
 local function wake()
-  if redis.call('LLEN', lane .. 'wake') == 0 then
-    redis.call('LPUSH', lane .. 'wake', '1')
+  if call('LLEN', lane .. 'wake') == 0 then
+    call('LPUSH', lane .. 'wake', '1')
   end
 end
 
 -- seen marks an event as dispatched for 24 h. While the event itself is there
 -- it needs no mark, and a backlog of a million no million marks.
-local function seen(event) redis.call('SET', lane .. 'seen:' .. event, '1', 'EX', 86400) end
+local function seen(event) call('SET', lane .. 'seen:' .. event, '1', 'EX', 86400) end
 
 -- fetch answers an event as it is stored: a header, a newline, and the payload;
 -- or false. weight is its size in bytes, without reading it.
-local function fetch(event) return redis.call('HGET', stored, event) end
-local function weight(event) return redis.call('HSTRLEN', stored, event) end
+local function fetch(event) return call('HGET', stored, event) end
+local function weight(event) return call('HSTRLEN', stored, event) end
 
 -- happened answers when an event did, in ms, or nil; and how much was read for it.
 local function happened(event)
@@ -56,15 +61,15 @@ end
 -- where several refer to it does shares say how many. One whose dispatch broke
 -- off is not marked as seen: it may come again for the rest.
 local function release(event)
-  local refs = tonumber(redis.call('HGET', shares, event) or '')
+  local refs = tonumber(call('HGET', shares, event) or '')
   if refs and refs > 1 then
-    redis.call('HINCRBY', shares, event, -1)
+    call('HINCRBY', shares, event, -1)
     return
   end
-  local freed = redis.call('HDEL', stored, event)
+  local freed = call('HDEL', stored, event)
   if refs then
-    redis.call('HDEL', shares, event)
-    if redis.call('HEXISTS', broken, event) == 1 then return end
+    call('HDEL', shares, event)
+    if call('HEXISTS', broken, event) == 1 then return end
   end
   if freed == 1 then seen(event) end
 end
@@ -75,12 +80,12 @@ end
 -- seen: rather twice than never.
 local function release_all(events)
   if #events == 0 then return end
-  local refs, alone, before = redis.call('HMGET', shares, unpack(events)), {}, {}
+  local refs, alone, before = call('HMGET', shares, unpack(events)), {}, {}
   for i, event in ipairs(events) do
     if refs[i] or before[event] then release(event) else alone[#alone + 1] = event end
     before[event] = true
   end
-  if #alone > 0 and redis.call('HDEL', stored, unpack(alone)) == #alone then
+  if #alone > 0 and call('HDEL', stored, unpack(alone)) == #alone then
     for _, event in ipairs(alone) do seen(event) end
   end
 end
@@ -89,7 +94,7 @@ end
 -- for it. bytes of a subscription's HASH counts those of all that it waits for or
 -- has in flight; dead letters are not among them.
 local function abandon(id, event)
-  redis.call('HINCRBY', subscription_key(id), 'bytes', -weight(event))
+  call('HINCRBY', subscription_key(id), 'bytes', -weight(event))
   release(event)
 end
 
@@ -99,11 +104,11 @@ end
 -- it has been in a batch before. marks tells when sequences came; without a mark it
 -- is long ago.
 local function news_at(id, at, most, within)
-  if not most then return redis.call('EXISTS', queue_key(id)) == 1 and at or nil end
-  local first = redis.call('ZRANGE', queue_key(id), 0, 0, 'WITHSCORES')
+  if not most then return call('EXISTS', queue_key(id)) == 1 and at or nil end
+  local first = call('ZRANGE', queue_key(id), 0, 0, 'WITHSCORES')
   if not first[1] then return nil end
-  if redis.call('ZCARD', queue_key(id)) >= most or redis.call('HEXISTS', batches_key(id), first[1]) == 1 then return at end
-  local mark = redis.call('ZREVRANGEBYSCORE', marks_key(id), first[2], '-inf', 'LIMIT', 0, 1)[1]
+  if call('ZCARD', queue_key(id)) >= most or call('HEXISTS', batches_key(id), first[1]) == 1 then return at end
+  local mark = call('ZREVRANGEBYSCORE', marks_key(id), first[2], '-inf', 'LIMIT', 0, 1)[1]
   return mark and mark + within or at
 end
 
@@ -116,30 +121,30 @@ end
 -- retries either: there is no room for them.
 -- Answers whether it is runnable.
 local function place(id, at, news_only)
-  local state = redis.call('HMGET', subscription_key(id), 'active', 'resume_at', 'windows', 'batch_max', 'batch_within')
+  local state = call('HMGET', subscription_key(id), 'active', 'resume_at', 'windows', 'batch_max', 'batch_within')
   local due, score = false, nil
   if state[1] == '1' then
-    local first = news_only and {} or redis.call('ZRANGE', retry_key(id), 0, 0, 'WITHSCORES')
+    local first = news_only and {} or call('ZRANGE', retry_key(id), 0, 0, 'WITHSCORES')
     score = first[2] and tonumber(first[2])
     local news = (not score or score > at) and news_at(id, at, tonumber(state[4] or ''), tonumber(state[5] or ''))
     if news then score = math.min(score or math.huge, news) end
-    local window = state[3] and redis.call('ZRANGE', windows_key(id), 0, 0, 'WITHSCORES')[2]
+    local window = state[3] and call('ZRANGE', windows_key(id), 0, 0, 'WITHSCORES')[2]
     if window then score = math.min(score or math.huge, tonumber(window)) end
     if score then score = math.max(score, tonumber(state[2] or '') or 0) end
     due = score ~= nil and score <= at
   end
   if due then
-    redis.call('ZREM', lane .. 'waiting', id)
-    if not redis.call('ZSCORE', lane .. 'runnable', id) then
-      redis.call('ZADD', lane .. 'runnable', redis.call('INCR', lane .. 'turn'), id)
+    call('ZREM', lane .. 'waiting', id)
+    if not call('ZSCORE', lane .. 'runnable', id) then
+      call('ZADD', lane .. 'runnable', call('INCR', lane .. 'turn'), id)
     end
     return true
   end
-  redis.call('ZREM', lane .. 'runnable', id)
+  call('ZREM', lane .. 'runnable', id)
   if score then
-    redis.call('ZADD', lane .. 'waiting', score, id)
+    call('ZADD', lane .. 'waiting', score, id)
   else
-    redis.call('ZREM', lane .. 'waiting', id)
+    call('ZREM', lane .. 'waiting', id)
   end
   return false
 end
@@ -148,30 +153,30 @@ end
 -- each has something due and stands nowhere, or in runnable already.
 local function take_turns(ids)
   if #ids == 0 then return end
-  local last, turns = redis.call('INCRBY', lane .. 'turn', #ids), {}
+  local last, turns = call('INCRBY', lane .. 'turn', #ids), {}
   for i, id in ipairs(ids) do
-    turns[#turns + 1] = last - #ids + i
+    turns[#turns + 1] = digits(last - #ids + i)
     turns[#turns + 1] = id
   end
-  redis.call('ZADD', lane .. 'runnable', 'NX', unpack(turns))
+  call('ZADD', lane .. 'runnable', 'NX', unpack(turns))
 end
 
 -- exists tells whether a subscription is still there. A script that writes to a
 -- subscription's keys asks first, lest it bring a deleted one back in part.
-local function exists(id) return redis.call('EXISTS', subscription_key(id)) == 1 end
+local function exists(id) return call('EXISTS', subscription_key(id)) == 1 end
 
 -- hold puts a delivery into one of its subscription's sets, with the share in
 -- the event that it brings along. Where the same delivery stands there already,
 -- one share is enough.
 local function hold(key, score, event)
-  if redis.call('ZADD', key, 'NX', score, event) == 0 then release(event) end
+  if call('ZADD', key, 'NX', score, event) == 0 then release(event) end
 end
 
 -- remember keeps what the retry and dead sets have no room for: a score of the
 -- sequence and, as 1024ths, the attempts. So what has failed can be read in the
 -- order of its sequences. Written out, since Lua would round it.
 local function remember(id, event, tries, sequence)
-  redis.call('ZADD', tries_key(id), string.format('%.10f', tonumber(sequence) + math.min(tonumber(tries), 1023) / 1024), event)
+  call('ZADD', tries_key(id), string.format('%.10f', tonumber(sequence) + math.min(tonumber(tries), 1023) / 1024), event)
 end
 
 -- unpack_tries answers the attempts and the sequence in a score of tries, as texts.
@@ -182,13 +187,13 @@ end
 
 -- recall answers what remember kept: attempts, sequence, or nil for both.
 local function recall(id, event)
-  local score = redis.call('ZSCORE', tries_key(id), event)
+  local score = call('ZSCORE', tries_key(id), event)
   if score then return unpack_tries(score) end
   return nil
 end
 
 -- forget lets go of what remember kept of an event, or of several.
-local function forget(id, ...) redis.call('ZREM', tries_key(id), ...) end
+local function forget(id, ...) call('ZREM', tries_key(id), ...) end
 
 -- A lease is a member of leases: subscription|event|sequence|attempts|token.
 -- The token is new with each claim, so that a member tells one holder from the next.
@@ -198,8 +203,8 @@ end
 
 -- unlease counts one lease of a subscription less.
 local function unlease(id)
-  if redis.call('HINCRBY', lane .. 'inflight', id, -1) <= 0 then
-    redis.call('HDEL', lane .. 'inflight', id)
+  if call('HINCRBY', lane .. 'inflight', id, -1) <= 0 then
+    call('HDEL', lane .. 'inflight', id)
   end
 end
 
@@ -207,7 +212,7 @@ end
 -- into the queue at its place, or into the retries, due at once. Of an ordered
 -- subscription, one that has failed goes back to its place in the queue as well.
 local function put_back(id, event, sequence, tries, at)
-  if tonumber(tries) == 0 or redis.call('HGET', subscription_key(id), 'ordered') == '1' then
+  if tonumber(tries) == 0 or call('HGET', subscription_key(id), 'ordered') == '1' then
     hold(queue_key(id), sequence, event)
   else
     hold(retry_key(id), at, event)
@@ -232,44 +237,44 @@ local function resource_of(event)
   return ok and type(h) == 'table' and resource_key(h[2]) or nil
 end
 
-local function is_head(id, event) return redis.call('HEXISTS', heads_key(id), 'e:' .. event) == 1 end
+local function is_head(id, event) return call('HEXISTS', heads_key(id), 'e:' .. event) == 1 end
 
 -- line_up answers whether a delivery is blocked by another of its resource, and if
 -- so puts it into the line; else it is the head from now on.
 local function line_up(id, event, sequence, resource)
   if not resource then return false end
-  redis.call('HSET', subscription_key(id), 'lines', '1')
-  if redis.call('HSETNX', heads_key(id), 'r:' .. resource, event) == 1 then
-    redis.call('HSET', heads_key(id), 'e:' .. event, resource)
+  call('HSET', subscription_key(id), 'lines', '1')
+  if call('HSETNX', heads_key(id), 'r:' .. resource, event) == 1 then
+    call('HSET', heads_key(id), 'e:' .. event, resource)
     return false
   end
   if is_head(id, event) then return false end
-  redis.call('ZADD', blocked_key(id), sequence, event)
-  redis.call('ZADD', line_key(id, resource), sequence, event)
+  call('ZADD', blocked_key(id), sequence, event)
+  call('ZADD', line_key(id, resource), sequence, event)
   return true
 end
 
 -- advance lets the next of a resource go, once its head has come to its end. What
 -- is no head it leaves alone.
 local function advance(id, event, at)
-  local resource = redis.call('HGET', heads_key(id), 'e:' .. event)
+  local resource = call('HGET', heads_key(id), 'e:' .. event)
   if not resource then return end
-  redis.call('HDEL', heads_key(id), 'e:' .. event)
-  local next = redis.call('ZPOPMIN', line_key(id, resource))
+  call('HDEL', heads_key(id), 'e:' .. event)
+  local next = call('ZPOPMIN', line_key(id, resource))
   if not next[1] then
-    redis.call('HDEL', heads_key(id), 'r:' .. resource)
+    call('HDEL', heads_key(id), 'r:' .. resource)
     return
   end
-  redis.call('HSET', heads_key(id), 'r:' .. resource, next[1], 'e:' .. next[1], resource)
-  redis.call('ZREM', blocked_key(id), next[1])
+  call('HSET', heads_key(id), 'r:' .. resource, next[1], 'e:' .. next[1], resource)
+  call('ZREM', blocked_key(id), next[1])
   put_back(id, next[1], next[2], recall(id, next[1]) or '0', at)
 end
 
 -- unblock takes a delivery out of its line; it answers whether it stood there.
 local function unblock(id, event)
-  if redis.call('ZREM', blocked_key(id), event) == 0 then return false end
+  if call('ZREM', blocked_key(id), event) == 0 then return false end
   local resource = resource_of(event)
-  if resource then redis.call('ZREM', line_key(id, resource), event) end
+  if resource then call('ZREM', line_key(id, resource), event) end
   return true
 end
 
@@ -281,36 +286,36 @@ end
 -- ripen queues what is left of windows, and answers the last sequence given.
 local function ripen(id, windows, sequence, by_resource)
   for _, window in ipairs(windows) do
-    local event = redis.call('HGET', latest_key(id), window)
+    local event = call('HGET', latest_key(id), window)
     if event then
       sequence = sequence + 1
       if not (by_resource and line_up(id, event, sequence, string.match(window, '^[^:]+'))) then
         hold(queue_key(id), sequence, event)
       end
-      redis.call('HDEL', latest_key(id), window)
+      call('HDEL', latest_key(id), window)
     end
-    redis.call('ZREM', windows_key(id), window)
+    call('ZREM', windows_key(id), window)
   end
   return sequence
 end
 
 -- ended answers windows whose time is over, the first one first.
-local function ended(id, at) return redis.call('ZRANGEBYSCORE', windows_key(id), '-inf', at, 'LIMIT', 0, 500) end
+local function ended(id, at) return call('ZRANGEBYSCORE', windows_key(id), '-inf', at, 'LIMIT', 0, 500) end
 
 -- window_of answers the window that an event waits in, or nil.
 local function window_of(id, event)
-  if redis.call('EXISTS', windows_key(id)) == 0 then return nil end
+  if call('EXISTS', windows_key(id)) == 0 then return nil end
   local ok, h = pcall(cjson.decode, string.match(fetch(event) or '', '^[^\n]*'))
   local resource = ok and type(h) == 'table' and resource_key(h[2])
   local window = resource and resource .. ':' .. h[1]
-  return window and redis.call('HGET', latest_key(id), window) == event and window or nil
+  return window and call('HGET', latest_key(id), window) == event and window or nil
 end
 
 -- close takes a window away, and answers the event that was left of it, or false.
 local function close(id, window)
-  local event = redis.call('HGET', latest_key(id), window)
-  redis.call('HDEL', latest_key(id), window)
-  redis.call('ZREM', windows_key(id), window)
+  local event = call('HGET', latest_key(id), window)
+  call('HDEL', latest_key(id), window)
+  call('ZREM', windows_key(id), window)
   return event
 end
 
@@ -323,12 +328,12 @@ end
 -- batch_of answers the name of the batch that a delivery heads, its riders and their
 -- sequences; or nil.
 local function batch_of(id, head)
-  local kept = redis.call('HGET', batches_key(id), head)
+  local kept = call('HGET', batches_key(id), head)
   if not kept then return nil end
   local words = {}
   for word in string.gmatch(kept, '%S+') do words[#words + 1] = word end
   local name, riders, sequences = table.remove(words, 1), {}, {}
-  for i, sequence in ipairs(#words > 0 and redis.call('ZMSCORE', riders_key(id), unpack(words)) or {}) do
+  for i, sequence in ipairs(#words > 0 and call('ZMSCORE', riders_key(id), unpack(words)) or {}) do
     if sequence then riders[#riders + 1], sequences[#sequences + 1] = words[i], sequence end
   end
   return name, riders, sequences
@@ -339,10 +344,10 @@ end
 local function disband(id, head)
   local name, riders, sequences = batch_of(id, head)
   if not name then return {}, {} end
-  redis.call('HDEL', batches_key(id), head)
+  call('HDEL', batches_key(id), head)
   if #riders > 0 then
-    redis.call('ZREM', riders_key(id), unpack(riders))
-    redis.call('HDEL', riding_key(id), unpack(riders))
+    call('ZREM', riders_key(id), unpack(riders))
+    call('HDEL', riding_key(id), unpack(riders))
   end
   return riders, sequences
 end
@@ -355,15 +360,15 @@ end
 
 -- alight takes one rider out of its batch, unless that is in flight.
 local function alight(id, rider)
-  local head = redis.call('HGET', riding_key(id), rider)
-  if not head or not (redis.call('ZSCORE', queue_key(id), head) or redis.call('ZSCORE', retry_key(id), head)) then return false end
-  redis.call('HDEL', riding_key(id), rider)
-  return redis.call('ZREM', riders_key(id), rider) == 1
+  local head = call('HGET', riding_key(id), rider)
+  if not head or not (call('ZSCORE', queue_key(id), head) or call('ZSCORE', retry_key(id), head)) then return false end
+  call('HDEL', riding_key(id), rider)
+  return call('ZREM', riders_key(id), rider) == 1
 end
 
 -- mark notes when sequences came to a subscription that batches are made of. More
 -- than a thousand are never of use: a batch holds no more.
 local function mark(id, sequence, at)
-  redis.call('ZADD', marks_key(id), 'NX', sequence, string.format('%.0f', at))
-  redis.call('ZREMRANGEBYRANK', marks_key(id), 0, -1001)
+  call('ZADD', marks_key(id), 'NX', sequence, string.format('%.0f', at))
+  call('ZREMRANGEBYRANK', marks_key(id), 0, -1001)
 end
