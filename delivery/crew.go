@@ -10,6 +10,10 @@ import (
 // Then it is handed back: another process may have one free.
 const aheadFor = 100 * time.Millisecond
 
+// idleMost bounds the workers that are kept while they have nothing to do. A new one
+// first has its stack grow to what a delivery takes, by copying it several times.
+const idleMost = 128
+
 // job is a delivery that was claimed, and the lane whose lease it has.
 type job struct {
 	lane     *lane
@@ -20,7 +24,7 @@ type job struct {
 // crew has a bounded number of deliveries under way. What more is claimed waits
 // here, so that a worker that has come to an end goes on without asking Redis.
 //
-//	claim ──► a worker is free ──► run ──► what waits, or the end of the goroutine
+//	claim ──► a worker is free ──► run ──► what waits, or idle until there is more
 //	      └─► wait ─────────────────┘
 //	            └─ for aheadFor in vain ──► hand back
 type crew struct {
@@ -37,6 +41,7 @@ type crew struct {
 
 	mu      sync.Mutex
 	working int
+	idle    []chan job    // of workers that are kept; the last to have worked goes first
 	waiting []job         // the first one claimed goes first
 	watched bool          // watch runs: something waits, or did
 	owed    int           // handed back and not repaid
@@ -53,7 +58,7 @@ func (c *crew) start(j job) {
 	defer c.mu.Unlock()
 	if c.working < c.most {
 		c.working++
-		c.goroutines.Go(func() { c.work(j) }) // ends with the job, when no other waits
+		c.set(j)
 		return
 	}
 	c.waiting = append(c.waiting, j)
@@ -63,6 +68,19 @@ func (c *crew) start(j job) {
 	}
 }
 
+// set has a worker begin with a job: one that is idle, or a new one. The caller holds
+// the lock.
+func (c *crew) set(j job) {
+	last := len(c.idle) - 1
+	if last < 0 {
+		c.goroutines.Go(func() { c.work(j) }) // ends when enough are idle, and with stop
+		return
+	}
+	worker := c.idle[last]
+	c.idle = c.idle[:last]
+	worker <- j // which has room for it
+}
+
 // stop hands back all that waits, and returns when what is under way has ended.
 func (c *crew) stop() {
 	close(c.stopping)
@@ -70,9 +88,35 @@ func (c *crew) stop() {
 }
 
 func (c *crew) work(j job) {
-	for more := true; more; j, more = c.next() {
+	next := make(chan job, 1)
+	for more := true; more; {
 		c.run(j)
+		if j, more = c.next(); more {
+			continue
+		}
+		if !c.rest(next) {
+			return
+		}
+		select {
+		case j, more = <-next:
+		case <-c.stopping: // after the last start
+			select {
+			case j, more = <-next:
+			default:
+			}
+		}
 	}
+}
+
+// rest has a worker that ends be idle, and answers false where enough are.
+func (c *crew) rest(next chan job) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.idle) >= idleMost {
+		return false
+	}
+	c.idle = append(c.idle, next)
+	return true
 }
 
 // next answers what a worker whose job has ended does next, and false where there

@@ -115,3 +115,27 @@ func TestAProcessWithoutAFreeWorkerKeepsNothingFromOthers(t *testing.T) {
 		}
 	})
 }
+
+func TestWorkersThatHaveNothingToDoAreKeptUpToABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTestCrew(2 * idleMost)
+		c.ran = make(chan job, 2*idleMost+3)
+		for range 2 * idleMost {
+			c.claims(0)
+		}
+		synctest.Wait()
+		close(c.end)
+		synctest.Wait()
+		if c.working != 0 || len(c.idle) != idleMost || len(c.ran) != 2*idleMost {
+			t.Fatalf("%d work, %d are idle and %d have run; want 0, %d and %d", c.working, len(c.idle), len(c.ran), idleMost, 2*idleMost)
+		}
+		for range 3 {
+			c.claims(0)
+		}
+		synctest.Wait()
+		if c.working != 0 || len(c.idle) != idleMost || len(c.ran) != 2*idleMost+3 {
+			t.Errorf("%d work, %d are idle and %d have run", c.working, len(c.idle), len(c.ran))
+		}
+		c.stop() // and synctest would tell if one was left
+	})
+}

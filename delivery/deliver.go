@@ -26,8 +26,10 @@ func (e *Engine) deliver(ctx context.Context, l *lane, d *delivery) {
 	if a.outcome != Delivered {
 		m.failures.WithLabelValues(a.class).Inc()
 	}
-	e.options.Log.Log(ctx, levelOf(a), "delivery attempt", "subscription", d.subscription, "event", d.event.ID, "events", d.events(), "attempt", d.tries+1,
-		"outcome", a.outcome.String(), "status", a.status, "class", a.class, "duration", a.took, "error", a.err)
+	if level := levelOf(a); e.options.Log.Enabled(ctx, level) {
+		e.options.Log.Log(ctx, level, "delivery attempt", "subscription", d.subscription, "event", d.event.ID, "events", d.events(), "attempt", d.tries+1,
+			"outcome", a.outcome.String(), "status", a.status, "class", a.class, "duration", a.took, "error", a.err)
+	}
 	l.finished <- e.decide(ctx, d, a)
 }
 

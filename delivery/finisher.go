@@ -96,6 +96,7 @@ func (f *finisher) flush(ctx context.Context, batch []finished) {
 }
 
 func (f *finisher) account(batch []finished, results []string) {
+	counts := make(map[string]int, 4)
 	for i, b := range batch {
 		label := string(b.step)
 		if i < len(results) {
@@ -110,6 +111,9 @@ func (f *finisher) account(batch []finished, results []string) {
 				f.log.Warn("subscription made inactive: it has failed for a day", "subscription", b.delivery.subscription)
 			}
 		}
-		f.metrics.deliveries.WithLabelValues(label).Inc()
+		counts[label]++
+	}
+	for label, n := range counts {
+		f.metrics.deliveries.WithLabelValues(label).Add(float64(n))
 	}
 }

@@ -1,9 +1,12 @@
 package delivery
 
 import (
+	"context"
+	"net"
 	"net/http"
 
 	"github.com/hookproxy/hookproxy/internal/http1"
+	"github.com/hookproxy/hookproxy/internal/socket"
 )
 
 // transport reaches targets: plain ones by a client that does the exchange on the
@@ -23,7 +26,7 @@ type transport struct {
 func newTransport(o Options, dial dialFunc) transport {
 	return transport{
 		plain: &http1.Transport{
-			DialContext:            dial,
+			DialContext:            faster(dial),
 			MaxIdleConns:           maxIdleConns,
 			MaxIdleConnsPerHost:    o.Workers,
 			IdleConnTimeout:        idleConnTimeout,
@@ -45,6 +48,17 @@ func newTransport(o Options, dial dialFunc) transport {
 			IdleConnTimeout:        idleConnTimeout,
 			MaxResponseHeaderBytes: maxResponseHeader,
 		},
+	}
+}
+
+// faster dials connections whose system calls cost less.
+func faster(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return socket.Faster(conn), nil
 	}
 }
 
