@@ -122,7 +122,7 @@ end
 -- queue it looks at one more, to know whether something stays in it.
 local function waits(s, most)
   if s.ordered then reorder(s.id) end
-  local fresh = call('ZRANGE', queue_key(s.id), 0, most, 'WITHSCORES')
+  local fresh = call('ZRANGE', s.queue, 0, most, 'WITHSCORES')
   s.queued = #fresh / 2
   most = math.min(most, room(s))
   if not s.retried or s.ordered or retries_left <= 0 or most <= 0 then return fresh, {} end
@@ -148,7 +148,7 @@ local function due(s, most)
       found[#found + 1] = { retries[r], sequence or '0', tries or '1', retry_key(s.id) }
       r = r + 1
     else
-      found[#found + 1] = { fresh[f], fresh[f + 1], s.retried and recall(s.id, fresh[f]) or '0', queue_key(s.id) }
+      found[#found + 1] = { fresh[f], fresh[f + 1], s.retried and recall(s.id, fresh[f]) or '0', s.queue }
       f = f + 2
     end
   end
@@ -207,7 +207,7 @@ end
 local function look(id, share, held, retried, round)
   local fields = read(id)
   if fields[1] ~= '1' then return nil end
-  local s = { id = id, fields = fields, taken = {}, leases = {}, gone = {}, ordered = fields[5] == '1',
+  local s = { id = id, queue = queue_key(id), fields = fields, taken = {}, leases = {}, gone = {}, ordered = fields[5] == '1',
     batch_max = tonumber(fields[15] or ''), batch_within = tonumber(fields[20] or '') }
   if (tonumber(fields[8] or '') or 0) > at then
     place(id, at)
@@ -237,7 +237,7 @@ local function lease(s, delivery)
   local event = delivery[1]
   if delivery[3] ~= '0' then
     if retries_left <= 0 then
-      s.aside = s.aside or delivery[4] == queue_key(s.id)
+      s.aside = s.aside or delivery[4] == s.queue
       return
     end
     retries_left = retries_left - 1
@@ -287,15 +287,13 @@ local function is_plain(s) return not (s.retried or s.interval or s.fields[14] o
 
 -- leave writes down what a visit took, and places the subscription anew.
 local function leave(s, round)
-  local from = {}
-  s.news = 0
+  local fresh, retries = {}, {}
   for _, delivery in ipairs(s.taken) do
-    local key = delivery[4]
-    from[key] = from[key] or {}
-    table.insert(from[key], delivery[1])
-    if key == queue_key(s.id) then s.news = s.news + 1 end
+    local from = delivery[4] == s.queue and fresh or retries
+    from[#from + 1] = delivery[1]
   end
-  for key, events in pairs(from) do call('ZREM', key, unpack(events)) end
+  if #fresh > 0 then call('ZREM', s.queue, unpack(fresh)) end
+  if #retries > 0 then call('ZREM', retry_key(s.id), unpack(retries)) end
   for _, event in ipairs(s.gone) do advance(s.id, event, at) end
   if s.mixed then call('HSET', subscription_key(s.id), 'mixed', s.mixed % 2) end
   if #s.leases > 0 then
@@ -308,7 +306,7 @@ local function leave(s, round)
   if s.held >= s.cap then -- finish brings it back
     append(round.full, s.id, '1')
   elseif is_plain(s) then
-    if s.queued > s.news then table.insert(round.again, s.id) end
+    if s.queued > #fresh then round.again[#round.again + 1] = s.id end
   elseif room(s) <= 0 then -- for news alone; finish brings its retries back
     append(round.full, s.id, '1')
     place(s.id, at, true)

@@ -41,8 +41,10 @@ local turns = {}
 local known = {}
 -- subscriptions are those met: false for one that is gone, else whether it is
 -- active, the last sequence given to its deliveries, and the bytes that wait for
--- it; these are written at the end, where they have changed.
-local subscriptions = {}
+-- it; these are written at the end, of those that have changed.
+local subscriptions, changed = {}, {}
+-- wanted_by are those that want an event, by its name and user.
+local wanted_by = {}
 -- unused counts shares written for deliveries not yet made, and made lists the
 -- subscriptions that have theirs, per event.
 local unused, made = {}, {}
@@ -57,9 +59,7 @@ local function read(element)
   local head = string.sub(element, 1, stop - 1)
   local ok, h = pcall(cjson.decode, head)
   if not ok or type(h) ~= 'table' then return nil end
-  for _, field in ipairs({ 'id', 'event', 'user' }) do
-    if type(h[field]) ~= 'string' or h[field] == '' then return nil end
-  end
+  if type(h.id) ~= 'string' or type(h.event) ~= 'string' or type(h.user) ~= 'string' or h.user == '' then return nil end
   -- Both become parts of keys and of lease members, whose separators they must not hold.
   if not string.find(h.id, '^[%w%-_.]+$') or not string.find(h.event, '^[%w%-_.]+$') then return nil end
   if h.parked ~= nil and h.parked ~= '' then return nil end
@@ -113,6 +113,10 @@ local function place_once(id, queued)
   placed[id] = queued and 'queued' or 'met'
 end
 
+local function change(s)
+  if not s.changed then changed[#changed + 1], s.changed = s, true end
+end
+
 -- debounce has an event wait for a later one, which takes its place. Answers false
 -- where it is about nothing, and so has no later one.
 local function debounce(s, event, name, resource)
@@ -145,45 +149,47 @@ local function deliver(id, event, name, size, resource)
     if queued then call('ZADD', queue_key(id), digits(s.seq + 1), event) end
     s.seq = s.seq + 1
   end
-  s.bytes, s.changed = s.bytes + size, true
+  s.bytes = s.bytes + size
+  change(s)
   count.made = count.made + 1
   if s.active then place_once(id, queued) else count.dropped = count.dropped + trim(s, max_backlog, max_kept, TRIM_INACTIVE) end
 end
 
 -- meet reads what dispatch must know of a subscription, once a call.
 local function meet(id)
-  if subscriptions[id] == nil then
-    local state = call('HMGET', subscription_key(id), 'active', 'seq', 'bytes', 'ordered', 'lines', 'skinny', 'debounce', 'windows',
-      'batch_max', 'batches', 'resume_at')
-    local s = state[1] and { id = id, active = state[1] == '1', seq = tonumber(state[2] or 0),
-      bytes = math.max(tonumber(state[3] or 0), 0), by_resource = state[4] == 'resource', lines = state[5] or state[4] == 'resource',
-      skinny = state[6] == '1', debounce = tonumber(state[7] or ''), windows = state[8], replaced = 0,
-      batch_max = tonumber(state[9] or ''), batches = state[10], marked = tonumber(state[2] or 0),
-      first = tonumber(state[2] or 0), resume_at = tonumber(state[11] or '') or 0 }
-    -- What has waited long enough comes before what is new.
-    if s and s.windows then
-      local last = ripen(id, ended(id, at), s.seq, s.by_resource)
-      s.seq, s.changed = last, last > s.seq
-    end
-    subscriptions[id] = s
+  if subscriptions[id] ~= nil then return subscriptions[id] end
+  local state = call('HMGET', subscription_key(id), 'active', 'seq', 'bytes', 'ordered', 'lines', 'skinny', 'debounce', 'windows',
+    'batch_max', 'batches', 'resume_at')
+  local s = state[1] and { id = id, active = state[1] == '1', seq = tonumber(state[2] or 0),
+    bytes = math.max(tonumber(state[3] or 0), 0), by_resource = state[4] == 'resource', lines = state[5] or state[4] == 'resource',
+    skinny = state[6] == '1', debounce = tonumber(state[7] or ''), windows = state[8], replaced = 0,
+    batch_max = tonumber(state[9] or ''), batches = state[10], marked = tonumber(state[2] or 0),
+    first = tonumber(state[2] or 0), resume_at = tonumber(state[11] or '') or 0 }
+  -- What has waited long enough comes before what is new.
+  if s and s.windows then
+    local last = ripen(id, ended(id, at), s.seq, s.by_resource)
+    if last > s.seq then change(s) end
+    s.seq = last
   end
-  return subscriptions[id]
+  subscriptions[id] = s
+  return s
 end
 
 -- wanting answers the subscriptions that want an event, and cleans the sets of
 -- those that are gone.
 local function wanting(h)
-  local sets, ids = {}, {}
-  for i, name in ipairs({ h.event, string.match(h.event, '^[^.]+') .. '.*', '*' }) do
-    sets[i] = lane .. 'subscribers:' .. name .. ':' .. h.user
-  end
-  for _, id in ipairs(call('SUNION', sets[1], sets[2], sets[3])) do
+  local kind = h.event .. '\n' .. h.user
+  if wanted_by[kind] then return wanted_by[kind] end
+  local function set(name) return lane .. 'subscribers:' .. name .. ':' .. h.user end
+  local sets, ids = { set(h.event), set(string.match(h.event, '^[^.]+') .. '.*'), set('*') }, {}
+  for _, id in ipairs(call('SUNION', unpack(sets))) do
     if meet(id) then
       ids[#ids + 1] = id
     else
-      for _, set in ipairs(sets) do call('SREM', set, id) end
+      for _, key in ipairs(sets) do call('SREM', key, id) end
     end
   end
+  wanted_by[kind] = ids
   return ids
 end
 
@@ -321,9 +327,7 @@ local function dispatch(element, head)
   return true
 end
 
-local function more()
-  return count.taken < max_events and count.made < max_deliveries and count.bytes < max_bytes
-end
+local function more() return count.taken < max_events and count.made < max_deliveries and count.bytes < max_bytes end
 
 -- pop places subscriptions and writes down what has changed of them, and takes from
 -- the list what is dealt with.
@@ -333,26 +337,24 @@ local function pop()
     take_turns(turns)
     for i = #turns, 1, -1 do turns[i] = nil end
   end
-  for id, s in pairs(subscriptions) do
-    if s and s.changed then
-      call('HSET', subscription_key(id), 'seq', digits(s.seq), 'bytes', digits(s.bytes))
-      s.changed = false
-    end
-    if s and s.batch_max and s.active and s.seq > s.marked then
-      mark(id, s.marked + 1, at)
+  for i, s in ipairs(changed) do
+    call('HSET', subscription_key(s.id), 'seq', digits(s.seq), 'bytes', digits(s.bytes))
+    if s.batch_max and s.active and s.seq > s.marked then
+      mark(s.id, s.marked + 1, at)
       s.marked = s.seq
     end
-    if s and s.replaced > 0 then
-      call('HINCRBY', subscription_key(id), 'replaced', s.replaced)
+    if s.replaced > 0 then
+      call('HINCRBY', subscription_key(s.id), 'replaced', s.replaced)
       s.replaced = 0
     end
+    s.changed, changed[i] = false, nil
   end
   if count.done > 0 then call('RPOP', lane .. 'events', count.done) end
   count.done = 0
 end
 
 while more() do
-  local elements = call('LRANGE', lane .. 'events', -LOOK, -1)
+  local elements = call('LRANGE', lane .. 'events', -math.min(LOOK, max_events - count.taken), -1)
   if #elements == 0 then break end
   local heads = read_all(elements)
   for i = #elements, 1, -1 do

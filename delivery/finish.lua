@@ -43,6 +43,11 @@ local touched, known = {}, {}
 -- STATE are the fields of a subscription's HASH that finish keeps.
 local STATE = { 'failing_since', 'failures', 'resume_at', 'ramp', 'open_until', 'trips', 'health' }
 
+-- WELL is what is kept of a subscription that does not fail and does not rest: nothing.
+local WELL = {}
+
+local function is_well(s) return not (s.failures or s.ramp or s.health or s.resume_at) end
+
 -- number reads a field. Empty as well as absent means never: so the subscription may
 -- be cleared either way.
 local function number(text) return tonumber(text or '') end
@@ -54,12 +59,15 @@ local function subscription(id)
     local state = call('HMGET', key, 'active', 'ordered', 'lines', 'batches', 'bytes', 'health', 'failures', 'ramp', 'resume_at')
     s = { id = id, key = key, active = state[1], ordered = state[2] == '1', ended = 0, forget = {}, bytes = 0, lines = state[3],
       batches = state[4], waits = number(state[5]) or 0, health = number(state[6]), failures = number(state[7]), ramp = number(state[8]),
-      resume_at = number(state[9]), before = {} }
+      resume_at = number(state[9]), before = WELL }
     if s.failures or s.ramp then -- else there are none of these
       state = call('HMGET', key, 'failing_since', 'open_until', 'trips')
       s.failing_since, s.open_until, s.trips = number(state[1]), number(state[2]), number(state[3])
     end
-    for _, field in ipairs(STATE) do s.before[field] = s[field] end
+    if not is_well(s) then
+      s.before = {}
+      for _, field in ipairs(STATE) do s.before[field] = s[field] end
+    end
     known[id], touched[#touched + 1] = s, s
   end
   return s
@@ -147,8 +155,7 @@ local function settle(s, event, sequence, tries, outcome, after, size)
   if s.batches and outcome ~= 'released' then share(s, event, outcome) end
   if outcome == 'delivered' or outcome == 'dead' then s.bytes = s.bytes + size end
   if outcome == 'delivered' then
-    table.insert(s.forget, event)
-    table.insert(released, event)
+    s.forget[#s.forget + 1], released[#released + 1] = event, event
   elseif outcome == 'released' and after == 0 then
     put_back(s.id, event, sequence, tries, at)
     s.put_back = true
@@ -210,7 +217,7 @@ local function write(s)
     set('last_error', s.last[2])
     set('last_at', stamp)
   end
-  for _, field in ipairs(STATE) do
+  for _, field in ipairs(s.before == WELL and is_well(s) and WELL or STATE) do
     if s[field] == nil and s.before[field] ~= nil then
       call('HDEL', key, field)
     elseif s[field] ~= s.before[field] then
@@ -279,10 +286,10 @@ local function take_back()
   return held
 end
 
-local held = take_back()
-for i = FIRST, #ARGV, FIELDS do
-  results[#results + 1] = finish(held[#results + 1], ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4],
-    tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6]), ARGV[i + 7])
+local held, given, number_of = take_back(), ARGV, tonumber -- neither of which is then looked up by name
+for i = FIRST, #given, FIELDS do
+  results[#results + 1] = finish(held[#results + 1], given[i], given[i + 1], number_of(given[i + 2]), given[i + 3], given[i + 4],
+    number_of(given[i + 5]), number_of(given[i + 6]), given[i + 7])
 end
 leave_all()
 if work then wake() end
