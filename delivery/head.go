@@ -17,6 +17,9 @@ const maxHead = 512
 //
 // Headers are left out: they hold cookies, and names of machines behind the target.
 func readHead(res *http.Response) string {
+	if res.Body == http.NoBody {
+		return ""
+	}
 	head, err := io.ReadAll(io.LimitReader(res.Body, maxHead))
 	if err == nil {
 		_, _ = io.CopyN(io.Discard, res.Body, maxResponseBody-maxHead)

@@ -103,23 +103,9 @@ func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*h
 		return nil, err
 	}
 	timestamp := strconv.FormatInt(now.Unix(), 10)
-	h := req.Header          // its keys are written as http.Header canonicalizes them
+	h := req.Header
 	addHeaders(h, d.headers) // first: none takes the place of ours
-	h["User-Agent"] = []string{agent}
-	h["X-Hook-Event"] = []string{d.event.Name}
-	h["X-Hook-Id"] = []string{d.id()}
-	h["X-Hook-Subscription"] = []string{d.subscription}
-	h["X-Hook-Sequence"] = []string{strconv.FormatInt(d.sequence, 10)}
-	h["X-Hook-Attempt"] = []string{strconv.Itoa(d.tries + 1)}
-	if d.symmetric() {
-		h["X-Hook-Signature"] = []string{hookSignature(d.secret, body)}
-		if d.previousSecret != "" {
-			h["X-Hook-Signature-Previous"] = []string{hookSignature(d.previousSecret, body)}
-		}
-	}
-	h["Webhook-Id"] = []string{d.id()}
-	h["Webhook-Timestamp"] = []string{timestamp}
-	h["Webhook-Signature"] = []string{d.signatures(timestamp, body)}
+	d.hookHeaders(h, agent, timestamp, body)
 	switch {
 	case d.batch != "":
 		d.batchHeaders(h)
@@ -127,6 +113,31 @@ func (d *delivery) request(ctx context.Context, agent string, now time.Time) (*h
 		d.cloudEvent(h)
 	}
 	return req, nil
+}
+
+// hookHeaders adds what every delivery has. The values share one array, which takes
+// less than one for each.
+func (d *delivery) hookHeaders(h http.Header, agent, timestamp string, body []byte) {
+	values := make([]string, 0, hookHeaders)
+	set := func(name, value string) { // name is written as http.Header canonicalizes it
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	set("User-Agent", agent)
+	set("X-Hook-Event", d.event.Name)
+	set("X-Hook-Id", d.id())
+	set("X-Hook-Subscription", d.subscription)
+	set("X-Hook-Sequence", strconv.FormatInt(d.sequence, 10))
+	set("X-Hook-Attempt", strconv.Itoa(d.tries+1))
+	if d.symmetric() {
+		set("X-Hook-Signature", hookSignature(d.secret, body))
+		if d.previousSecret != "" {
+			set("X-Hook-Signature-Previous", hookSignature(d.previousSecret, body))
+		}
+	}
+	set("Webhook-Id", d.id())
+	set("Webhook-Timestamp", timestamp)
+	set("Webhook-Signature", d.signatures(timestamp, body))
 }
 
 // addHeaders puts a subscriber's own headers beside those that are there, which
@@ -148,6 +159,7 @@ func newPost(ctx context.Context, target string, body []byte) (*http.Request, er
 	if (req.URL.Scheme != "http" && req.URL.Scheme != "https") || req.URL.Host == "" {
 		return nil, errTarget
 	}
+	req.Header = make(http.Header, hookHeaders+2) // at once what it is to hold, as a rule
 	req.Header["Content-Type"] = contentType
 	// Nothing is sent for a header without values, but net/http takes the request
 	// for idempotent and repeats it itself where a kept connection turns out to be
@@ -155,6 +167,9 @@ func newPost(ctx context.Context, target string, body []byte) (*http.Request, er
 	req.Header["Idempotency-Key"] = nil
 	return req, nil
 }
+
+// hookHeaders is how many headers every delivery has, beside the type of its content.
+const hookHeaders = 11
 
 // contentType is shared by all requests; nothing changes it.
 var contentType = []string{"application/json"}
