@@ -44,6 +44,9 @@ func (b *body) Read(p []byte) (int, error) {
 // Ready reports whether the whole rest can be read without waiting. It is for the
 // goroutine that reads.
 func (b *body) Ready() bool {
+	if b.err != nil {
+		return true // the connection may be another's by now
+	}
 	in, ok := b.in.(*lengthBody)
 	return ok && in.left <= int64(in.r.Buffered())
 }

@@ -148,3 +148,33 @@ func TestAWatchedContextCutsTheConnectionAsAnyOtherDoes(t *testing.T) {
 		}
 	})
 }
+
+func TestABodyReadToItsEndHasNoPartInTheNextResponse(t *testing.T) {
+	for name, answer := range map[string]string{
+		"a length": okAnswer,
+		"chunks":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, transport := serving(t, answering(answer)), newTransport(t)
+			first, err := transport.RoundTrip(request(t, "GET", s.url, nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadAll(first.Body); err != nil {
+				t.Fatal(err)
+			}
+			second, err := transport.RoundTrip(request(t, "GET", s.url, nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := first.Body.Read(make([]byte, 10)); n != 0 || err != io.EOF || !first.Body.(*body).Ready() {
+				t.Errorf("the first brought %d bytes more, %v", n, err)
+			}
+			first.Body.Close()
+			if got, err := io.ReadAll(second.Body); string(got) != "ok" || err != nil || s.accepted() != 1 {
+				t.Errorf("the second brought %q, %v, on connection %d", got, err, s.accepted())
+			}
+			second.Body.Close()
+		})
+	}
+}
