@@ -48,8 +48,8 @@ type Metrics struct {
 	late           *prometheus.CounterVec
 	lateWaiting    prometheus.Gauge
 
-	// Those of requests' that have counted something, which spares each request
-	// a look-up by its labels.
+	// What has counted requests already, by kind (own, forwarded), method and code:
+	// it spares each request a look-up by its labels.
 	counters  [2][len(methods) + 1][len(codeLabels)]atomic.Pointer[prometheus.Counter]
 	observers [2]atomic.Pointer[prometheus.Observer]
 }

@@ -68,8 +68,8 @@ func (x *turn) failedToSend(err error) bool {
 	return true
 }
 
-// sendBody sends what there is of the body beyond first: left bytes, or as many
-// as come where its length is unknown.
+// sendBody sends what there is of the body beyond what went out with the head:
+// left bytes, or as many as come where its length is unknown.
 func (x *turn) sendBody(left int64) {
 	if !x.mayGoOn() {
 		closeBody(x.o.r)
