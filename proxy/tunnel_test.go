@@ -11,7 +11,10 @@ import (
 // echoServer switches to a protocol that says everything once more.
 func echoServer(t *testing.T) *stand {
 	t.Helper()
-	return setUp(t, Options{Upstream: serve(t, func(w http.ResponseWriter, _ *http.Request) {
+	return setUp(t, Options{Upstream: serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			return
+		}
 		conn, buffered, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
@@ -46,6 +49,16 @@ func TestEachEndOfATunnelMayEndItsOwnDirection(t *testing.T) {
 		}
 		if got, err := io.ReadAll(conn); string(got) != "last words" || err != nil {
 			t.Fatalf("got %q, %v", got, err)
+		}
+	})
+}
+
+func TestATunnelMayFollowOtherRequests(t *testing.T) {
+	overTransports(t, func(t *testing.T) {
+		conn, _ := used(t, echoServer(t))
+		fmt.Fprint(conn, switchToEcho+"early")
+		if got := readUntil(conn, "early"); !strings.HasPrefix(got, "HTTP/1.1 101") || !strings.HasSuffix(got, "\r\n\r\nearly") {
+			t.Fatalf("got %q", got)
 		}
 	})
 }

@@ -49,7 +49,7 @@ func TestARequestMayComeInAnyTwoPieces(t *testing.T) {
 
 // Whoever waits for us to make up our mind waits in vain.
 func TestWhatIsNotPlainIsLeftToNetHTTPAtOnce(t *testing.T) {
-	for _, sent := range []string{"GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\nHost: a\n\n", "GET / HTTP/1.0\r\n\r\n"} {
+	for _, sent := range []string{"GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\nHost: a\n\n", "GET / HTTP/1.1\r\nHost: a\n\r\n", "GET / HTTP/1.0\r\n\r\n"} {
 		inBubble(t, ok, func(t *testing.T, _ *Listener, dial func() net.Conn) {
 			conn, began := dial(), time.Now()
 			fmt.Fprint(conn, sent)
@@ -159,6 +159,21 @@ func TestBehindAResponseThatPromisedMoreThereMayBeARequest(t *testing.T) {
 			t.Error("the connection is said to go on")
 		}
 		_, _ = io.Copy(io.Discard, res.Body)
+	})
+}
+
+func TestBehindAResponseThatPromisedMoreNobodyWaitsForLong(t *testing.T) {
+	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(time.Minute)
+	}, func(t *testing.T, l *Listener, dial func() net.Conn) {
+		conn := dial()
+		res := ask(t, conn, bufio.NewReader(conn))
+		_ = l.Close()
+		_, _ = io.Copy(io.Discard, res.Body)
+		if after := closedAfter(t, conn); after != idlePatience {
+			t.Errorf("closed after %v", after)
+		}
 	})
 }
 
