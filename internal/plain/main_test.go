@@ -104,7 +104,7 @@ func answerOf(r *bufio.Reader, method string) (string, error) {
 	var raw bytes.Buffer
 	res, err := http.ReadResponse(bufio.NewReader(io.TeeReader(&oneByte{r}, &raw)), &http.Request{Method: method})
 	if err != nil {
-		return "", err
+		return raw.String(), err
 	}
 	body, failed := io.ReadAll(res.Body)
 	if date := res.Header.Get("Date"); date != "" && date != "then" {

@@ -92,9 +92,9 @@ var handlers = map[string]http.HandlerFunc{
 		set(w, "X", "2", "Y", "3")
 	},
 	"trailers": func(w http.ResponseWriter, _ *http.Request) {
-		set(w, "Trailer", "X-A, x-b, Content-Length")
+		set(w, "Trailer", "X-A, x-b")
 		fmt.Fprint(w, "x")
-		set(w, "X-A", "1", "X-B", "2\r\n3", "Content-Length", "9")
+		set(w, "X-A", "1", "X-B", "2\r\n3", "X-C", "4")
 	},
 	"trailers unannounced": func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "x")
@@ -216,6 +216,29 @@ func TestALengthThatIsNoneIsLeftOut(t *testing.T) {
 				t.Errorf("%s with %q got %s, logged %s", method, length, got, log)
 			}
 		}
+	}
+}
+
+// What a client of Go refuses to read, others may take.
+func TestATrailerDoesNotFrameAMessage(t *testing.T) {
+	var got [2]string
+	for i, ours := range []bool{true, false} {
+		s := serve(t, ours, func(w http.ResponseWriter, _ *http.Request) {
+			set(w, "Trailer", "X-A, Content-Length, Transfer-Encoding", "Date", "then")
+			fmt.Fprint(w, "x")
+			set(w, "X-A", "1", "Content-Length", "9", "Transfer-Encoding", "gzip")
+		})
+		conn := dial(t, s.addr)
+		fmt.Fprint(conn, plainGet)
+		_ = conn.CloseWrite()
+		all, err := io.ReadAll(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[i] = string(all)
+	}
+	if !strings.HasSuffix(got[0], "\r\n0\r\nX-A: 1\r\n\r\n") || got[0] != got[1] {
+		t.Errorf("the client got %q, of net/http %q", got[0], got[1])
 	}
 }
 
