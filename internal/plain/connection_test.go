@@ -117,6 +117,34 @@ func TestAnIdleConnectionKeepsNothingOfItsRequests(t *testing.T) {
 	}
 }
 
+func TestAStreamHoldsNoOutputBufferBetweenItsEvents(t *testing.T) {
+	var next chan struct{}
+	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
+		for range 3 {
+			_, _ = io.WriteString(w, "event\n")
+			_ = http.NewResponseController(w).Flush() // the test reads
+			<-next
+		}
+		_, _ = io.WriteString(w, "end\n")
+	}, func(t *testing.T, l *Listener, dial func() net.Conn) {
+		next = make(chan struct{})
+		conn := dial()
+		lines := bufio.NewReader(ask(t, conn, bufio.NewReader(conn)).Body)
+		for _, want := range []string{"event\n", "event\n", "event\n", "end\n"} {
+			if got, err := lines.ReadString('\n'); got != want || err != nil {
+				t.Fatalf("%q, %v", got, err)
+			}
+			synctest.Wait()
+			if only(t, l).lent != nil {
+				t.Error("it is lent")
+			}
+			if want == "event\n" {
+				next <- struct{}{}
+			}
+		}
+	})
+}
+
 // written counts the writes to a client.
 type written struct {
 	net.Conn

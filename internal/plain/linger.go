@@ -11,19 +11,18 @@ const (
 )
 
 // linger reads the rest of the request's body, so that the answer reaches the
-// client.
+// client. It takes no memory for that: there may be thousands who never end.
 func (c *conn) linger(left int64) {
 	if closeWrite(c.Conn) != nil {
 		return
 	}
 	most := time.Now().Add(lingerMost)
-	buffer := make([]byte, 32<<10)
 	for left > 0 {
 		due := time.Now().Add(lingerPause)
 		if due.After(most) {
 			due = most
 		}
-		n, err := c.readBy(buffer, due)
+		n, err := c.readBy(c.in, due)
 		if err != nil {
 			return
 		}

@@ -55,12 +55,19 @@ func (c *conn) lend() {
 	}
 }
 
+// giveBack does without one again: nothing is in it.
+func (c *conn) giveBack() {
+	if c.lent != nil {
+		outs.Put(c.lent)
+		c.out, c.lent = nil, nil
+	}
+}
+
 // release lets go of what the response was made with.
 func (c *conn) release() {
 	clear(c.header)
 	clear(c.fields[:cap(c.fields)])
-	outs.Put(c.lent)
-	c.out, c.lent = nil, nil
+	c.giveBack()
 }
 
 // Header implements http.ResponseWriter.
@@ -167,6 +174,7 @@ func (w *response) writeBody(p []byte) {
 	if !w.hasBody() {
 		return
 	}
+	w.c.lend()
 	if w.chunked {
 		w.c.out = append(strconv.AppendInt(w.c.out, int64(len(p)), 16), "\r\n"...)
 	}
@@ -194,6 +202,7 @@ func (w *response) FlushError() error {
 	}
 	w.release()
 	w.flush()
+	w.c.giveBack() // the next event may be hours away
 	return w.err
 }
 
@@ -224,6 +233,7 @@ func (w *response) finish() bool {
 	}
 	w.release()
 	if w.chunked {
+		w.c.lend()
 		w.c.out = append(w.c.out, "0\r\n"...)
 		w.writeTrailer()
 		w.c.out = append(w.c.out, "\r\n"...)
