@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -16,6 +17,10 @@ const (
 	maxHeld = 2 << 10
 	unknown = -1
 )
+
+// errEnded is what a handler's writer answers after the handler's return, when the
+// connection is another request's.
+var errEnded = errors.New("plain: the response has ended")
 
 // response is a turn's http.ResponseWriter. It does what net/http's does:
 //
@@ -112,6 +117,8 @@ func (w *response) Write(p []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	switch {
+	case w.err != nil:
+		return 0, w.err
 	case len(p) == 0:
 		return 0, nil
 	case !bodyAllowed(w.status):
@@ -194,6 +201,9 @@ func (w *response) Flush() { _ = w.FlushError() }
 
 // FlushError is what http.ResponseController calls.
 func (w *response) FlushError() error {
+	if w.err != nil {
+		return w.err
+	}
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
@@ -241,5 +251,7 @@ func (w *response) finish() bool {
 	w.flush()
 	w.c.release()
 	short := w.hasBody() && w.length != unknown && w.written != w.length
-	return w.err == nil && !w.closes && !short
+	keep := w.err == nil && !w.closes && !short
+	w.err = errEnded
+	return keep
 }

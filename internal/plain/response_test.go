@@ -242,6 +242,34 @@ func TestATrailerDoesNotFrameAMessage(t *testing.T) {
 	}
 }
 
+// It must not, but nobody else shall suffer.
+func TestWhoWritesAfterItsHandlersReturnWritesIntoNothing(t *testing.T) {
+	var first http.ResponseWriter
+	var errs []error
+	got, _ := transcript(t, true, func(w http.ResponseWriter, _ *http.Request) {
+		if first == nil {
+			first = w
+			fmt.Fprint(w, "first")
+			return
+		}
+		fmt.Fprint(w, text(3000))
+		first.WriteHeader(500)
+		for range 2 {
+			_, err := io.WriteString(first, text(3000))
+			errs = append(errs, err, http.NewResponseController(first).Flush())
+		}
+		fmt.Fprint(w, "end")
+	}, "GET", "")
+	if want := fmt.Sprintf("body %q", text(3000)+"end"); !strings.Contains(got, want) {
+		t.Errorf("got %s", got)
+	}
+	for _, err := range errs {
+		if !errors.Is(err, errEnded) {
+			t.Error(err)
+		}
+	}
+}
+
 // A body that nobody has read is not taken for a request.
 func TestABodyThatWasNotReadEndsTheConnectionOrIsPassedOver(t *testing.T) {
 	for name, c := range map[string]struct {
