@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,11 +50,10 @@ func careless(readers *sync.WaitGroup, over <-chan struct{}) http.HandlerFunc {
 }
 
 // visit is one connection of a client that leaves when it likes.
-func visit(t *testing.T, addr string) {
+func visit(addr string) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
-		t.Error(err)
-		return
+		return // the listener is closed
 	}
 	defer conn.Close()
 	tcp := conn.(*net.TCPConn)
@@ -89,20 +89,33 @@ func visit(t *testing.T, addr string) {
 }
 
 func TestClientsThatLeaveAtAnyTimeLeaveNothingBehind(t *testing.T) {
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, before) }) // when the site is closed
-	var readers sync.WaitGroup
-	over := make(chan struct{})
+	for name, before := range map[string]int64{"a server that stops then": clients * visits, "one that stops meanwhile": clients * visits / 3} {
+		t.Run(name, func(t *testing.T) {
+			current := goleak.IgnoreCurrent()
+			t.Cleanup(func() { goleak.VerifyNone(t, current) }) // when the site is closed
+			visited(t, before)
+		})
+	}
+}
+
+// visited has a site visited, and stops it after so many visits.
+func visited(t *testing.T, before int64) {
+	t.Helper()
+	var readers, all sync.WaitGroup
+	var count atomic.Int64
+	over, enough := make(chan struct{}), make(chan struct{})
 	s := serve(t, true, careless(&readers, over))
-	var all sync.WaitGroup
 	for range clients {
 		all.Go(func() {
 			for range visits {
-				visit(t, s.addr)
+				visit(s.addr)
+				if count.Add(1) == before {
+					close(enough)
+				}
 			}
 		})
 	}
-	all.Wait()
+	receive(t, enough)
 	close(over)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -112,6 +125,7 @@ func TestClientsThatLeaveAtAnyTimeLeaveNothingBehind(t *testing.T) {
 	if err := s.listener.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
+	all.Wait()
 	readers.Wait()
 	if log := s.log.String(); log != "" {
 		t.Errorf("logged %s", log)
