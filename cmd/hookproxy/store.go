@@ -11,6 +11,7 @@ import (
 	"github.com/hookproxy/hookproxy/delivery"
 	"github.com/hookproxy/hookproxy/events"
 	"github.com/hookproxy/hookproxy/internal/layout"
+	"github.com/hookproxy/hookproxy/internal/socket"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
@@ -48,16 +49,18 @@ func (p *program) openRedis(ctx context.Context) error {
 	return nil
 }
 
-// dialRedis dials as go-redis does by itself, and notes where Redis is, whatever
-// names, Sentinels or other nodes led there: no hook is ever sent to it.
+// dialRedis dials as go-redis does by itself, by sockets whose system calls cost
+// less, and notes where Redis is, whatever names, Sentinels or other nodes led
+// there: no hook is ever sent to it.
 func (p *program) dialRedis(o *redis.UniversalOptions) func(context.Context, string, string) (net.Conn, error) {
 	dial := redis.NewDialer(&redis.Options{DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig})
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		connection, err := dial(ctx, network, address)
-		if err == nil {
-			p.own.Add(connection.RemoteAddr())
+		if err != nil {
+			return nil, err
 		}
-		return connection, err
+		p.own.Add(connection.RemoteAddr())
+		return socket.Looked(connection), nil
 	}
 }
 

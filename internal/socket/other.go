@@ -9,3 +9,6 @@ import "net"
 type system struct{}
 
 func newConn(*net.TCPConn) *Conn { return nil }
+
+// Looked answers c itself.
+func Looked(c net.Conn) net.Conn { return c }
