@@ -27,14 +27,40 @@ func newClientConn(conn net.Conn, l *listener) *clientConn {
 // Write renews the deadline, but not each time: that would cost more than the
 // rest of a short write.
 func (c *clientConn) Write(b []byte) (int, error) {
+	if err := c.renew(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+// renew sees to it that the write deadline is at least a stall away.
+func (c *clientConn) renew() error {
 	if at := now(); time.Duration(c.until.Load())-at < c.stall {
 		most := c.stall + c.stall/2
 		if err := c.Conn.SetWriteDeadline(time.Now().Add(most)); err != nil {
-			return 0, err
+			return err
 		}
 		c.until.Store(int64(at + most))
 	}
-	return c.Conn.Write(b)
+	return nil
+}
+
+// WriteBoth writes two pieces, in one go where the socket can do that.
+func (c *clientConn) WriteBoth(first, second []byte) (int, error) {
+	if err := c.renew(); err != nil {
+		return 0, err
+	}
+	if both, ok := c.Conn.(interface {
+		WriteBoth(_, _ []byte) (int, error)
+	}); ok {
+		return both.WriteBoth(first, second)
+	}
+	n, err := c.Conn.Write(first)
+	if err != nil {
+		return n, err
+	}
+	more, err := c.Conn.Write(second)
+	return n + more, err
 }
 
 // SetWriteDeadline lets net/http have its own deadline, until the next Write.

@@ -186,8 +186,7 @@ func (w *response) writeBody(p []byte) {
 		w.c.out = append(strconv.AppendInt(w.c.out, int64(len(p)), 16), "\r\n"...)
 	}
 	if len(w.c.out)+len(p) > outSize {
-		w.flush()
-		w.send(p)
+		w.sendBehind(p)
 	} else {
 		w.c.out = append(w.c.out, p...)
 	}
@@ -223,12 +222,36 @@ func (w *response) flush() {
 	}
 }
 
-// send writes to the client. Who cannot be told anything has left.
-func (w *response) send(p []byte) {
-	if w.err != nil {
+// bothWriter is a connection that writes two pieces at once.
+type bothWriter interface {
+	WriteBoth(first, second []byte) (int, error)
+}
+
+// sendBehind writes what is in the buffer, and p.
+func (w *response) sendBehind(p []byte) {
+	conn, ok := w.c.Conn.(bothWriter)
+	if !ok || len(w.c.out) == 0 {
+		w.flush()
+		w.send(p)
 		return
 	}
-	if _, w.err = w.c.Conn.Write(p); w.err != nil {
+	if w.err == nil {
+		_, w.err = conn.WriteBoth(w.c.out, p)
+		w.sent()
+	}
+	w.c.out = w.c.out[:0]
+}
+
+func (w *response) send(p []byte) {
+	if w.err == nil {
+		_, w.err = w.c.Conn.Write(p)
+		w.sent()
+	}
+}
+
+// sent sees how a write has ended: a client that cannot be told anything has left.
+func (w *response) sent() {
+	if w.err != nil {
 		w.turn.presence.Leave()
 	}
 }

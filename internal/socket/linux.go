@@ -21,6 +21,7 @@ type system struct {
 	raw     syscall.RawConn
 	in, out transfer
 	asking  asking
+	both    both
 }
 
 // transfer is one direction.
@@ -41,6 +42,7 @@ func newConn(tcp *net.TCPConn) *Conn {
 	c := &Conn{Conn: tcp, system: system{raw: raw}}
 	c.in.number, c.out.number = syscall.SYS_READ, syscall.SYS_WRITE
 	c.in.try, c.out.try = c.in.once, c.out.once // made here, that calls need not allocate
+	c.both.try = c.both.once
 	c.asking.try, c.asking.look = c.askOnce, c.lookOnce
 	return c
 }
