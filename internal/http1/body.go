@@ -113,7 +113,7 @@ func (b *chunkedBody) readTrailer() error {
 		return err
 	}
 	for name, values := range trailer {
-		if misplaced(name) {
+		if Misplaced(name) {
 			continue
 		}
 		if b.res.Trailer == nil {
@@ -132,8 +132,8 @@ func announced(header http.Header) http.Header {
 	var trailer http.Header
 	for _, value := range values {
 		for name := range strings.SplitSeq(value, ",") {
-			name = http.CanonicalHeaderKey(trim(name))
-			if !isToken(name) || misplaced(name) {
+			name = http.CanonicalHeaderKey(Trim(name))
+			if !IsToken(name) || Misplaced(name) {
 				continue
 			}
 			if trailer == nil {
@@ -145,9 +145,9 @@ func announced(header http.Header) http.Header {
 	return trailer
 }
 
-// misplaced tells fields that frame or route a message, and may not be in its
+// Misplaced tells fields that frame or route a message, and may not be in its
 // trailer (RFC 9110 §6.5.1).
-func misplaced(name string) bool {
+func Misplaced(name string) bool {
 	return framing(name) || name == "Connection" || name == "Te" || name == "Upgrade" || name == "Keep-Alive"
 }
 

@@ -45,11 +45,17 @@ func all(s string, kind byte) bool {
 	return true
 }
 
-func isToken(s string) bool  { return s != "" && all(s, tokenByte) }
-func isHost(s string) bool   { return s != "" && all(s, hostByte) }
-func isTarget(s string) bool { return all(s, targetByte) }
+// IsToken reports whether s may be a method or a field's name (RFC 9110 §5.6.2).
+func IsToken(s string) bool { return s != "" && all(s, tokenByte) }
 
-func isFieldValue(s string) bool {
+// IsHost reports whether s may be a Host (RFC 3986 §3.2.2).
+func IsHost(s string) bool { return s != "" && all(s, hostByte) }
+
+// IsTarget reports whether s may stand in a request line as its target.
+func IsTarget(s string) bool { return all(s, targetByte) }
+
+// IsFieldValue reports whether s may be a field's value (RFC 9110 §5.5).
+func IsFieldValue(s string) bool {
 	for ; len(s) >= 8; s = s[8:] {
 		if hasControl(s) && !all(s[:8], valueByte) {
 			return false
@@ -67,8 +73,8 @@ func hasControl(s string) bool {
 	return ((b-ones*0x20)&^b|(deleted-ones)&^deleted)&highs != 0
 }
 
-// trim removes optional whitespace (RFC 9110 §5.6.3).
-func trim(s string) string {
+// Trim takes away optional whitespace (RFC 9110 §5.6.3).
+func Trim(s string) string {
 	for s != "" && isBlank(s[0]) {
 		s = s[1:]
 	}
@@ -79,22 +85,3 @@ func trim(s string) string {
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
-
-// IsToken reports whether s may be a method or a field's name (RFC 9110 §5.6.2).
-func IsToken(s string) bool { return isToken(s) }
-
-// IsFieldValue reports whether s may be a field's value (RFC 9110 §5.5).
-func IsFieldValue(s string) bool { return isFieldValue(s) }
-
-// IsHost reports whether s may be a Host (RFC 3986 §3.2.2).
-func IsHost(s string) bool { return isHost(s) }
-
-// IsTarget reports whether s may stand in a request line as its target.
-func IsTarget(s string) bool { return isTarget(s) }
-
-// Trim takes away optional whitespace (RFC 9110 §5.6.3).
-func Trim(s string) string { return trim(s) }
-
-// Misplaced reports whether a field frames or routes a message, and may not be in
-// its trailer (RFC 9110 §6.5.1).
-func Misplaced(name string) bool { return misplaced(name) }

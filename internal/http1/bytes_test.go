@@ -14,7 +14,7 @@ func TestEachByteCountsWhereverItStands(t *testing.T) {
 		for at := range 20 {
 			value := []byte(strings.Repeat("\xff~ 0", 5))
 			value[at] = byte(c)
-			if got := isFieldValue(string(value)); got != want {
+			if got := IsFieldValue(string(value)); got != want {
 				t.Errorf("byte %#x at %d: %v", c, at, got)
 			}
 		}

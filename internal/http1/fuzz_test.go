@@ -65,7 +65,7 @@ func checkResponse(t *testing.T, res *http.Response) {
 	}
 	for _, header := range []http.Header{res.Header, res.Trailer} {
 		for name, values := range header {
-			if !isToken(name) || strings.ContainsAny(strings.Join(values, ""), "\r\n\x00") {
+			if !IsToken(name) || strings.ContainsAny(strings.Join(values, ""), "\r\n\x00") {
 				t.Fatalf("field %q: %q", name, values)
 			}
 		}

@@ -111,7 +111,7 @@ func readBlock(r *bufio.Reader, block []byte, limit, must int) ([]byte, error) {
 // parseStatus takes a status line to the letter (RFC 9112 §4).
 func (h *head) parseStatus(line string) error {
 	const version = "HTTP/1."
-	if len(line) < len("HTTP/1.1 200") || line[:len(version)] != version || line[8] != ' ' || !isFieldValue(line) {
+	if len(line) < len("HTTP/1.1 200") || line[:len(version)] != version || line[8] != ' ' || !IsFieldValue(line) {
 		return errStatusLine
 	}
 	h.minor = int(line[7] - '0')
@@ -144,11 +144,11 @@ func parseFields(text string) (http.Header, error) {
 			return header, nil
 		}
 		if isBlank(line[0]) {
-			if last == "" || !isFieldValue(line) {
+			if last == "" || !IsFieldValue(line) {
 				return nil, errField
 			}
 			of := header[last]
-			of[len(of)-1] += " " + trim(line)
+			of[len(of)-1] += " " + Trim(line)
 			continue
 		}
 		name, value, err := parseField(line)
@@ -176,8 +176,8 @@ func parseField(line string) (name, value string, err error) {
 	if end == 0 || colon == len(line) || line[colon] != ':' {
 		return "", "", errField
 	}
-	name, value = line[:end], trim(line[colon+1:])
-	if !isFieldValue(value) {
+	name, value = line[:end], Trim(line[colon+1:])
+	if !IsFieldValue(value) {
 		return "", "", errField
 	}
 	if !canonical {

@@ -48,11 +48,11 @@ func (m *message) readFrom(body io.Reader, length int) (int, error) {
 func (m *message) writeHead(r *http.Request, length int64) error {
 	m.fields = m.fields[:0]
 	for name, values := range r.Header {
-		if !isToken(name) {
+		if !IsToken(name) {
 			return errors.New("http1: invalid header name")
 		}
 		for _, value := range values {
-			if !isFieldValue(value) {
+			if !IsFieldValue(value) {
 				return errors.New("http1: invalid value of header " + name)
 			}
 		}
@@ -66,7 +66,7 @@ func (m *message) writeHead(r *http.Request, length int64) error {
 	for _, f := range m.fields {
 		for _, value := range f.values {
 			if f.name != "User-Agent" || value != "" { // which is how net/http's callers say that there is none
-				b = appendField(b, f.name, trim(value))
+				b = appendField(b, f.name, Trim(value))
 			}
 		}
 	}
@@ -135,7 +135,7 @@ func appendFraming(b []byte, r *http.Request, length int64) []byte {
 func trailerNames(trailer http.Header) []string {
 	var names []string
 	for name := range trailer {
-		if isToken(name) && !misplaced(name) {
+		if IsToken(name) && !Misplaced(name) {
 			names = append(names, name)
 		}
 	}

@@ -161,11 +161,11 @@ func check(r *http.Request) error {
 	switch {
 	case r.URL == nil || r.URL.Scheme != "http" && r.URL.Scheme != "https" || r.URL.Host == "":
 		return errors.New("http1: not an http or https URL with a host")
-	case r.Method != "" && !isToken(r.Method):
+	case r.Method != "" && !IsToken(r.Method):
 		return errors.New("http1: invalid method")
-	case !isHost(hostOf(r)):
+	case !IsHost(hostOf(r)):
 		return errors.New("http1: invalid Host")
-	case !isTarget(r.URL.Opaque) || !isTarget(r.URL.RawQuery):
+	case !IsTarget(r.URL.Opaque) || !IsTarget(r.URL.RawQuery):
 		return errors.New("http1: invalid request target")
 	}
 	return nil
@@ -193,13 +193,13 @@ func HasToken(values []string, token string) bool {
 			return true
 		}
 		if strings.IndexByte(value, ',') < 0 {
-			if strings.EqualFold(trim(value), token) {
+			if strings.EqualFold(Trim(value), token) {
 				return true
 			}
 			continue
 		}
 		for part := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(trim(part), token) {
+			if strings.EqualFold(Trim(part), token) {
 				return true
 			}
 		}

@@ -186,8 +186,8 @@ func lastChunk(trailer http.Header) []byte {
 	b := []byte("0\r\n")
 	for _, name := range trailerNames(trailer) {
 		for _, value := range trailer[name] {
-			if isFieldValue(value) {
-				b = append(append(append(b, name...), ": "...), trim(value)...)
+			if IsFieldValue(value) {
+				b = append(append(append(b, name...), ": "...), Trim(value)...)
 				b = append(b, "\r\n"...)
 			}
 		}
