@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/hookproxy/hookproxy/events"
 	"github.com/hookproxy/hookproxy/subscriptions"
 )
 
@@ -83,11 +84,9 @@ func (f *finished) remembered() []byte {
 
 // appendText appends a text as JSON.
 func appendText(b []byte, text string) []byte {
-	for i := range len(text) {
-		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			quoted, _ := json.Marshal(text) // a text always encodes
-			return append(b, quoted...)
-		}
+	if !events.IsPlain(text) {
+		quoted, _ := json.Marshal(text) // a text always encodes
+		return append(b, quoted...)
 	}
 	return append(append(append(b, '"'), text...), '"')
 }

@@ -125,7 +125,7 @@ func (e *Event) encodePlain(element []byte) (encoded []byte, ok bool) {
 		if field.value == "" && field.before[0] == '"' && field.before != `","event":"` {
 			continue
 		}
-		if !isPlain(field.value) {
+		if !IsPlain(field.value) {
 			return nil, false
 		}
 		element = append(append(element, field.before...), field.value...)
@@ -137,7 +137,7 @@ func (e *Event) encodePlain(element []byte) (encoded []byte, ok bool) {
 		if field.value == "" {
 			continue
 		}
-		if !isPlain(field.value) {
+		if !IsPlain(field.value) {
 			return nil, false
 		}
 		element = append(append(append(element, field.before...), field.value...), '"')
@@ -146,8 +146,8 @@ func (e *Event) encodePlain(element []byte) (encoded []byte, ok bool) {
 	return append(element, e.Payload...), true
 }
 
-// isPlain reports whether a string stands in JSON as it is.
-func isPlain(s string) bool {
+// IsPlain reports whether a string stands in JSON as it is.
+func IsPlain(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
 			return false

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/hookproxy/hookproxy/events"
 )
 
 // payload is what an event's data is made of: a source, whose raw JSON is
@@ -235,7 +237,7 @@ func (p *parser) scalarJSON(n *yaml.Node, what string) string {
 // quoteJSON answers a text as a JSON string, without escaping < > & as
 // json.Marshal does: receivers compare and show these payloads.
 func quoteJSON(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+	if events.IsPlain(s) {
 		return `"` + s + `"` // as most are, and without reflection
 	}
 	var b bytes.Buffer
