@@ -47,19 +47,7 @@ func (b *both) write(raw syscall.RawConn, first, second []byte) (int, error) {
 }
 
 // once makes the system call, and reports whether there is nothing to wait for.
-func (b *both) once(fd uintptr) bool {
-	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&b.parts)), uintptr(len(b.parts)))
-		switch errno {
-		case 0:
-			b.n = int(n)
-			return true
-		case syscall.EAGAIN:
-			return false
-		case syscall.EINTR:
-		default:
-			b.errno = errno
-			return true
-		}
-	}
+func (b *both) once(fd uintptr) (done bool) {
+	b.n, b.errno, done = call(syscall.SYS_WRITEV, fd, unsafe.Pointer(&b.parts), len(b.parts))
+	return done
 }

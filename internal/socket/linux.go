@@ -48,19 +48,27 @@ func newConn(tcp *net.TCPConn) *Conn {
 }
 
 // once makes the system call, and reports whether there is nothing to wait for.
-func (t *transfer) once(fd uintptr) bool {
+func (t *transfer) once(fd uintptr) (done bool) {
+	n, errno, done := call(t.number, fd, unsafe.Pointer(unsafe.SliceData(t.buffer)), len(t.buffer))
+	if done {
+		t.n, t.errno = n, errno
+	}
+	return done
+}
+
+// call makes a system call that moves bytes, and reports whether there is nothing
+// to wait for; else it has moved none, without an error.
+func call(number, fd uintptr, what unsafe.Pointer, size int) (n int, errno syscall.Errno, done bool) {
 	for {
-		n, _, errno := syscall.RawSyscall(t.number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(t.buffer))), uintptr(len(t.buffer)))
+		moved, _, errno := syscall.RawSyscall(number, fd, uintptr(what), uintptr(size))
 		switch errno {
 		case 0:
-			t.n, t.errno = int(n), 0
-			return true
+			return int(moved), 0, true
 		case syscall.EAGAIN:
-			return false
+			return 0, 0, false
 		case syscall.EINTR:
 		default:
-			t.n, t.errno = 0, errno
-			return true
+			return 0, errno, true
 		}
 	}
 }
