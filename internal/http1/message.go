@@ -15,12 +15,18 @@ import (
 // lent to one request after the other.
 type message struct {
 	bytes  []byte
-	fields []field // of the head, while it is written
+	fields []Field // of the head, while it is written
 }
 
-type field struct {
-	name   string
-	values []string
+// Field is one of a head's, with all its values.
+type Field struct {
+	Name   string
+	Values []string
+}
+
+// SortFields puts fields in the order of their names.
+func SortFields(fields []Field) {
+	slices.SortFunc(fields, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
 }
 
 var messages = sync.Pool{New: func() any { return new(message) }}
@@ -57,21 +63,21 @@ func (m *message) writeHead(r *http.Request, length int64) error {
 			}
 		}
 		if !framing(name) {
-			m.fields = append(m.fields, field{name, values})
+			m.fields = append(m.fields, Field{name, values})
 		}
 	}
-	slices.SortFunc(m.fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	SortFields(m.fields)
 	b := appendLine(m.bytes[:0], r)
-	b = appendField(b, "Host", hostOf(r))
+	b = AppendField(b, "Host", hostOf(r))
 	for _, f := range m.fields {
-		for _, value := range f.values {
-			if f.name != "User-Agent" || value != "" { // which is how net/http's callers say that there is none
-				b = appendField(b, f.name, Trim(value))
+		for _, value := range f.Values {
+			if f.Name != "User-Agent" || value != "" { // which is how net/http's callers say that there is none
+				b = AppendField(b, f.Name, Trim(value))
 			}
 		}
 	}
 	if r.Close {
-		b = appendField(b, "Connection", "close")
+		b = AppendField(b, "Connection", "close")
 	}
 	m.bytes = append(appendFraming(b, r, length), "\r\n"...)
 	return nil
@@ -109,7 +115,8 @@ func appendLine(b []byte, r *http.Request) []byte {
 	return append(b, " HTTP/1.1\r\n"...)
 }
 
-func appendField(b []byte, name, value string) []byte {
+// AppendField appends a field's line. The value is to be trimmed, and of one line.
+func AppendField(b []byte, name, value string) []byte {
 	b = append(append(b, name...), ": "...)
 	return append(append(b, value...), "\r\n"...)
 }
@@ -119,15 +126,15 @@ func appendField(b []byte, name, value string) []byte {
 func appendFraming(b []byte, r *http.Request, length int64) []byte {
 	switch {
 	case length == unknown:
-		b = appendField(b, "Transfer-Encoding", "chunked")
+		b = AppendField(b, "Transfer-Encoding", "chunked")
 		for _, name := range trailerNames(r.Trailer) {
-			b = appendField(b, "Trailer", name)
+			b = AppendField(b, "Trailer", name)
 		}
 	case length > 0:
 		b = append(b, "Content-Length: "...)
 		b = append(strconv.AppendInt(b, length, 10), "\r\n"...)
 	case r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch:
-		b = appendField(b, "Content-Length", "0")
+		b = AppendField(b, "Content-Length", "0")
 	}
 	return b
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hookproxy/hookproxy/internal/http1"
 )
 
 const (
@@ -43,7 +45,7 @@ type conn struct {
 	out    []byte         // waits to be written
 	lent   *[outSize]byte // what that begins in
 	header http.Header    // of the response
-	fields []field        // of that, being sorted
+	fields []http1.Field  // of that, being sorted
 	state  atomic.Int32
 
 	mu  sync.Mutex // of what follows, and of attendance

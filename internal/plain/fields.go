@@ -2,19 +2,12 @@ package plain
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hookproxy/hookproxy/internal/http1"
 )
-
-// field is one of a response's, with all its values.
-type field struct {
-	name   string
-	values []string
-}
 
 // writeFields writes the status line and the fields as they are now, in the order
 // of their names.
@@ -32,13 +25,13 @@ func (w *response) writeFields(status int) {
 	c.fields = c.fields[:0]
 	for name, values := range c.header {
 		if w.takes(status, name, values) && http1.IsToken(name) {
-			c.fields = append(c.fields, field{name, values})
+			c.fields = append(c.fields, http1.Field{Name: name, Values: values})
 		}
 	}
-	slices.SortFunc(c.fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	http1.SortFields(c.fields)
 	for _, f := range c.fields {
-		for _, value := range f.values {
-			c.out = appendField(c.out, f.name, value)
+		for _, value := range f.Values {
+			c.out = appendField(c.out, f.Name, value)
 		}
 	}
 	if status >= 200 {
@@ -117,8 +110,7 @@ func appendField(out []byte, name, value string) []byte {
 	if strings.IndexByte(value, '\n') >= 0 || strings.IndexByte(value, '\r') >= 0 {
 		value = unbroken.Replace(value)
 	}
-	out = append(append(out, name...), ": "...)
-	return append(append(out, http1.Trim(value)...), "\r\n"...)
+	return http1.AppendField(out, name, http1.Trim(value))
 }
 
 // announce notes a trailer whose value comes with the body's end.

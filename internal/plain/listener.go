@@ -93,11 +93,9 @@ func (l *Listener) acceptAll() {
 func (l *Listener) add(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	select {
-	case <-l.closed:
+	if l.closing() {
 		_ = c.Conn.Close() // nobody has asked anything on it yet
 		return false
-	default:
 	}
 	l.conns[c] = struct{}{}
 	return true
